@@ -1,0 +1,45 @@
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <utility>
+
+namespace gradus {
+
+// A counted reference to 64-byte aligned memory. The last reference to a block puts it into its
+// thread's list of free blocks of that size, from which the next request takes it: after a first
+// training step the system is asked for no more memory.
+//
+// Thread safety: as std::shared_ptr. Different references to one block may be copied and dropped
+// from different threads; one reference may not be changed by two at a time.
+class Block {
+ public:
+  Block() = default;
+  explicit Block(std::size_t bytes);  // uninitialised; throws Error when memory is out
+  Block(const Block& other) : header_(other.header_) {
+    if (header_) header_->references.fetch_add(1, std::memory_order_relaxed);
+  }
+  Block(Block&& other) noexcept : header_(std::exchange(other.header_, nullptr)) {}
+  Block& operator=(Block other) noexcept {
+    std::swap(header_, other.header_);
+    return *this;
+  }
+  ~Block() {
+    if (header_ && header_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) release();
+  }
+
+  void* data() const { return header_ ? header_ + 1 : nullptr; }
+  bool shared() const { return header_ && header_->references.load(std::memory_order_acquire) > 1; }
+
+ private:
+  struct alignas(64) Header {
+    std::atomic<int> references;
+    int size_class;
+    Header* next_free;
+  };
+  struct FreeLists;
+  void release();
+
+  Header* header_ = nullptr;
+};
+
+}  // namespace gradus

@@ -1,0 +1,147 @@
+#include "tensor/io/safetensors.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <nlohmann/json.hpp>
+
+#include "tensor/io/file.hpp"
+
+namespace gradus::io {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "the numbers are written as they are");
+
+constexpr std::size_t kLargestHeader = 100'000'000;  // the reference implementation's limit
+
+template <class T> constexpr const char* kDtype = sizeof(T) == 4 ? "F32" : "F64";
+
+struct Entry {
+  std::string name;
+  Shape shape;
+  bool is_double;
+  std::size_t begin, end;
+};
+
+std::size_t size_from(const nlohmann::json& value) {
+  if (!value.is_number_unsigned()) fail("{} is not a size", value.dump());
+  return value;
+}
+
+Entry parse_entry(const std::string& name, const nlohmann::json& value) {
+  const std::string dtype = value.at("dtype");
+  if (dtype != "F32" && dtype != "F64")
+    fail("dtype {} is not supported; convert it to F32 or F64", dtype);
+  std::vector<Index> extents;
+  for (const auto& extent : value.at("shape")) extents.push_back(size_from(extent));
+  const auto& offsets = value.at("data_offsets");
+  const Entry entry{name, Shape(extents), dtype == "F64", size_from(offsets.at(0)),
+                    size_from(offsets.at(1))};
+  const std::size_t bytes = entry.shape.size() * (entry.is_double ? 8 : 4);
+  if (offsets.size() != 2 || entry.begin > entry.end || entry.end - entry.begin != bytes)
+    fail("data_offsets {} do not fit the {} bytes of shape {}", offsets.dump(), bytes, entry.shape);
+  return entry;
+}
+
+template <class From, class To> Tensor<To> numbers(const char* bytes, const Shape& shape) {
+  auto x = Tensor<From>::uninitialized(shape);
+  if (!x.empty()) std::memcpy(x.mutable_data(), bytes, x.size() * sizeof(From));
+  if constexpr (std::is_same_v<From, To>) return x;
+  return cast<To>(x);
+}
+
+template <class T> SafeTensors<T> parse(const std::string& bytes) {
+  if (bytes.size() < 8)
+    fail("truncated: {} bytes, where 8 for the header's size begin", bytes.size());
+  std::uint64_t header_size;
+  std::memcpy(&header_size, bytes.data(), 8);
+  if (header_size > kLargestHeader) fail("a header of {} bytes is too large", header_size);
+  if (header_size > bytes.size() - 8)
+    fail("truncated: a header of {} bytes is promised, but there are {}", header_size,
+         bytes.size() - 8);
+  const nlohmann::json header =
+      nlohmann::json::parse(bytes.begin() + 8, bytes.begin() + 8 + header_size);
+
+  SafeTensors<T> result;
+  std::vector<Entry> entries;
+  for (const auto& [name, value] : std::map<std::string, nlohmann::json>(header)) try {
+      if (name == "__metadata__")
+        result.metadata = std::map<std::string, std::string>(value);
+      else
+        entries.push_back(parse_entry(name, value));
+    } catch (const std::exception& error) {
+      fail("'{}': {}", name, error.what());
+    }
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+  });
+  const std::size_t data_size = bytes.size() - 8 - header_size;
+  std::size_t end = 0;
+  for (const Entry& entry : entries) {
+    if (entry.begin != end)
+      fail("tensor '{}': its data begin at {}, {} the {} where the one before ends", entry.name,
+           entry.begin, entry.begin < end ? "overlapping" : "leaving a gap after", end);
+    if (entry.end > data_size)
+      fail("tensor '{}': its data end at {}, but the file holds {} bytes of data", entry.name,
+           entry.end, data_size);
+    end = entry.end;
+  }
+  if (end != data_size) fail("there are {} bytes after the last tensor", data_size - end);
+  for (const Entry& entry : entries) {
+    const char* data = bytes.data() + 8 + header_size + entry.begin;
+    result.tensors[entry.name] = entry.is_double ? numbers<double, T>(data, entry.shape)
+                                                 : numbers<float, T>(data, entry.shape);
+  }
+  return result;
+}
+
+}  // namespace
+
+template <class T> const Tensor<T>& SafeTensors<T>::at(const std::string& name) const {
+  const auto found = tensors.find(name);
+  if (found != tensors.end()) return found->second;
+  std::string names;
+  for (const auto& entry : tensors) names += (names.empty() ? "" : ", ") + entry.first;
+  fail("there is no tensor '{}'; there are: {}", name, names);
+}
+
+template <class T> SafeTensors<T> read_safetensors(const std::filesystem::path& path) {
+  const std::string bytes = read_file(path);
+  try {
+    return parse<T>(bytes);
+  } catch (const std::exception& error) {  // ours, or the JSON library's
+    fail("{}: not a valid safetensors file: {}", path.string(), error.what());
+  }
+}
+
+template <class T>
+void write_safetensors(const std::filesystem::path& path,
+                       const std::map<std::string, Tensor<T>>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  nlohmann::json header = nlohmann::json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::string data;
+  for (const auto& [name, x] : tensors) {
+    const std::size_t begin = data.size();
+    if (!x.empty()) data.append(reinterpret_cast<const char*>(x.data()), x.size() * sizeof(T));
+    header[name] = {{"dtype", kDtype<T>},
+                    {"shape", std::vector<Index>(x.shape().begin(), x.shape().end())},
+                    {"data_offsets", {begin, data.size()}}};
+  }
+  std::string text = header.dump();
+  text.append((8 - text.size() % 8) % 8, ' ');  // so that the numbers are aligned
+  std::string bytes(8, '\0');
+  const std::uint64_t size = text.size();
+  std::memcpy(bytes.data(), &size, 8);
+  write_file(path, bytes + text + data);
+}
+
+#define GRADUS_INSTANTIATE(T)                                              \
+  template struct SafeTensors<T>;                                          \
+  template SafeTensors<T> read_safetensors(const std::filesystem::path&);  \
+  template void write_safetensors(const std::filesystem::path&,            \
+                                  const std::map<std::string, Tensor<T>>&, \
+                                  const std::map<std::string, std::string>&);
+GRADUS_INSTANTIATE(float)
+GRADUS_INSTANTIATE(double)
+
+}  // namespace gradus::io

@@ -1,0 +1,136 @@
+// Compiled without fused multiply-add (see CMakeLists.txt), so that every platform rounds alike.
+#include "tensor/random.hpp"
+
+#include <bit>
+#include <cmath>
+#include <locale>
+#include <numeric>
+#include <sstream>
+
+namespace gradus {
+namespace {
+
+// ln x for 0 < x <= 1 and x normal: x = m 2^e, ln m = 2 artanh((m - 1) / (m + 1)) by its series.
+// The C library's log differs between platforms in the last bit.
+double portable_log(double x) {
+  int e = 0;
+  double m = std::frexp(x, &e);
+  if (m < 0.70710678118654752) m *= 2, --e;
+  const double s = (m - 1) / (m + 1), s2 = s * s;  // |s| < 0.172
+  double series = 0;
+  for (int k = 23; k >= 1; k -= 2) series = series * s2 + 1.0 / k;
+  return e * 0.69314718055994531 + 2 * s * series;
+}
+
+double polynomial(const double (&c)[8], double x) {
+  return ((((((c[7] * x + c[6]) * x + c[5]) * x + c[4]) * x + c[3]) * x + c[2]) * x + c[1]) * x +
+         c[0];
+}
+
+// The numerators and denominators of AS 241's three rational approximations.
+// clang-format off
+constexpr double kA[8] = {3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3,
+    1.3731693765509461125e4, 4.5921953931549871457e4, 6.7265770927008700853e4,
+    3.3430575583588128105e4, 2.5090809287301226727e3};
+constexpr double kB[8] = {1.0, 4.2313330701600911252e1, 6.8718700749205790830e2,
+    5.3941960214247511077e3, 2.1213794301586595867e4, 3.9307895800092710610e4,
+    2.8729085735721942674e4, 5.2264952788528545610e3};
+constexpr double kC[8] = {1.42343711074968357734e0, 4.63033784615654529590e0, 5.76949722146069140550e0,
+    3.64784832476320460504e0, 1.27045825245236838258e0, 2.41780725177450611770e-1,
+    2.27238449892691845833e-2, 7.74545014278341407640e-4};
+constexpr double kD[8] = {1.0, 2.05319162663775882187e0, 1.67638483018380384940e0,
+    6.89767334985100004550e-1, 1.48103976427480074590e-1, 1.51986665636164571966e-2,
+    5.47593808499534494600e-4, 1.05075007164441684324e-9};
+constexpr double kE[8] = {6.65790464350110377720e0, 5.46378491116411436990e0, 1.78482653991729133580e0,
+    2.96560571828504891230e-1, 2.65321895265761230930e-2, 1.24266094738807843860e-3,
+    2.71155556874348757815e-5, 2.01033439929228813265e-7};
+constexpr double kF[8] = {1.0, 5.99832206555887937690e-1, 1.36929880922735805310e-1,
+    1.48753612908506148525e-2, 7.86869131145613259100e-4, 1.84631831751005468180e-5,
+    1.42151175831644588870e-7, 2.04426310338993978564e-15};
+// clang-format on
+
+}  // namespace
+
+double normal_quantile(double p) {
+  if (!(p >= 0 && p <= 1)) fail("normal_quantile: {} is not a probability", p);
+  const double q = p - 0.5;
+  if (std::fabs(q) <= 0.425) {
+    const double r = 0.180625 - q * q;
+    return q * polynomial(kA, r) / polynomial(kB, r);
+  }
+  const double tail = q < 0 ? p : 1 - p;
+  if (tail == 0) return q < 0 ? -HUGE_VAL : HUGE_VAL;
+  const double r = std::sqrt(-portable_log(tail));
+  const double x = r <= 5 ? polynomial(kC, r - 1.6) / polynomial(kD, r - 1.6)
+                          : polynomial(kE, r - 5) / polynomial(kF, r - 5);
+  return q < 0 ? -x : x;
+}
+
+double Rng::normal() {
+  // Halfway between two steps of 2^-52, so that neither 0 nor 1 occurs.
+  return normal_quantile((static_cast<double>(engine_() >> 12) + 0.5) * 0x1p-52);
+}
+
+Index Rng::integer(Index n) {
+  if (n <= 0) fail("Rng::integer: n = {}; it must be positive", n);
+  // Numbers from the last, incomplete run of n are drawn again: they would favour small results.
+  const std::uint64_t range = static_cast<std::uint64_t>(n), excess = -range % range;
+  std::uint64_t x;
+  do x = engine_();
+  while (x > UINT64_MAX - excess);
+  return static_cast<Index>(x % range);
+}
+
+template <class T>
+Tensor<T> Rng::uniform(const Shape& shape, std::type_identity_t<T> low,
+                       std::type_identity_t<T> high) {
+  auto x = Tensor<T>::uninitialized(shape);
+  T* z = x.mutable_data();
+  for (Index i = 0; i < x.size(); ++i) z[i] = static_cast<T>(low + (high - low) * uniform());
+  return x;
+}
+
+template <class T> Tensor<T> Rng::normal(const Shape& shape) {
+  auto x = Tensor<T>::uninitialized(shape);
+  T* z = x.mutable_data();
+  for (Index i = 0; i < x.size(); ++i) z[i] = static_cast<T>(normal());
+  return x;
+}
+
+std::vector<Index> Rng::integers(Index count, Index n) {
+  if (count < 0) fail("Rng::integers: count = {} is negative", count);
+  std::vector<Index> result(count);
+  for (Index& i : result) i = integer(n);
+  return result;
+}
+
+std::vector<Index> Rng::permutation(Index n) {
+  if (n < 0) fail("Rng::permutation: n = {} is negative", n);
+  std::vector<Index> result(n);
+  std::iota(result.begin(), result.end(), Index{0});
+  for (Index i = n - 1; i > 0; --i) std::swap(result[i], result[integer(i + 1)]);
+  return result;
+}
+
+std::string Rng::state() const {
+  std::ostringstream out;
+  out.imbue(std::locale::classic());
+  out << engine_;
+  return out.str();
+}
+
+void Rng::restore(const std::string& state) {
+  std::istringstream in(state);
+  in.imbue(std::locale::classic());
+  std::mt19937_64 engine;
+  if (!(in >> engine) || !(in >> std::ws).eof())
+    fail("Rng::restore: the text is not a state that Rng::state gave");
+  engine_ = engine;
+}
+
+template Tensor<float> Rng::uniform(const Shape&, float, float);
+template Tensor<double> Rng::uniform(const Shape&, double, double);
+template Tensor<float> Rng::normal(const Shape&);
+template Tensor<double> Rng::normal(const Shape&);
+
+}  // namespace gradus

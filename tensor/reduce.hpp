@@ -1,0 +1,29 @@
+#pragma once
+#include "tensor/tensor.hpp"
+
+// Reductions over any axes: {} means all of them, negative axes count from the end. `keep` leaves
+// each reduced axis in place with extent 1. All throw Error when an axis is out of range or named
+// twice. Sums are accumulated in double and in an order that depends on the shape only.
+namespace gradus {
+
+// An empty sum is 0.
+template <class T> Tensor<T> sum(const Tensor<T>& x, const Axes& axes = {}, bool keep = false);
+// These three throw Error when there is nothing to reduce.
+template <class T> Tensor<T> mean(const Tensor<T>& x, const Axes& axes = {}, bool keep = false);
+template <class T>
+Tensor<T> max(const Tensor<T>& x, const Axes& axes = {}, bool keep = false);  // NaN wins
+template <class T>
+Tensor<T> logsumexp(const Tensor<T>& x, const Axes& axes = {}, bool keep = false);
+
+// The position of the largest element along one axis, the first of equals; NaN counts as largest.
+// The result is row-major over the other axes. Throws Error when the axis is empty.
+template <class T> std::vector<Index> argmax(const Tensor<T>& x, int axis = -1);
+
+// Sums away what broadcasting has repeated: the result has the given shape. This is the adjoint of
+// broadcast_to. Throws Error when `shape` does not broadcast to x's.
+template <class T> Tensor<T> sum_to(const Tensor<T>& x, const Shape& shape);
+
+// Repeats x along axes of extent 1 and along new leading axes. Throws Error when it does not fit.
+template <class T> Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape);
+
+}  // namespace gradus

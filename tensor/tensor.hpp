@@ -1,0 +1,105 @@
+#pragma once
+#include <concepts>
+#include <cstring>
+#include <type_traits>
+#include <vector>
+
+#include "tensor/block.hpp"
+#include "tensor/error.hpp"
+#include "tensor/parallel.hpp"
+#include "tensor/shape.hpp"
+
+namespace gradus {
+
+// A value: a shape and its numbers, contiguous and row-major (the last axis runs fastest), so the
+// element (i, j) of a (2, 3) matrix stands at offset 3 i + j.
+//
+// Copying is cheap, because copies share one block of numbers, and safe, because whoever writes to
+// a shared block first makes it its own: no two tensors ever change each other.
+//
+// T is float or double: everything that is declared here and in the other headers of tensor/ is
+// instantiated for these two.
+template <class T> class Tensor {
+ public:
+  using Scalar = T;
+
+  // An empty tensor of shape (0).
+  Tensor() : shape_{0} {}
+  // Zeros.
+  explicit Tensor(const Shape& shape);
+  // The numbers in row-major order. Throws Error when their number is not shape.size().
+  Tensor(const Shape& shape, const std::vector<T>& values);
+  // A scalar, of shape (). A template so that Tensor({3}) means the shape.
+  template <std::same_as<T> U> Tensor(U value) : Tensor(uninitialized({})) {
+    *mutable_data() = value;
+  }
+  // Numbers that are about to be written.
+  static Tensor uninitialized(const Shape& shape);
+
+  const Shape& shape() const { return shape_; }
+  int rank() const { return shape_.rank(); }
+  Index size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  Index extent(int axis) const { return shape_[normalize_axis("extent", axis, shape_)]; }
+
+  // The elements in row-major order.
+  const T* data() const { return static_cast<const T*>(block_.data()); }
+  const T* begin() const { return data(); }
+  const T* end() const { return data() + size_; }
+  std::vector<T> to_vector() const { return std::vector<T>(begin(), end()); }
+
+  // The elements, for writing. Copies the block first when it is shared. The pointer is good until
+  // this tensor is copied or assigned to.
+  T* mutable_data();
+
+  // One element, from one index an axis: x(1, 2). Throws Error when an index is out of range.
+  template <std::convertible_to<Index>... I> T operator()(I... indices) const {
+    return data()[offset({static_cast<Index>(indices)...})];
+  }
+  void set(std::initializer_list<Index> indices, T value) {
+    const Index i = offset(indices);
+    mutable_data()[i] = value;
+  }
+  // The number in a tensor of one element. Throws Error when there are more, or none.
+  T item() const;
+
+  // The same numbers in another shape; one extent may be -1, and is then worked out from the
+  // others. Costs nothing. Throws Error when the numbers of elements differ.
+  Tensor reshape(std::initializer_list<Index> extents) const;
+  Tensor reshape(const Shape& shape) const;
+
+  // Adds elementwise, in place. Throws Error unless the shapes are the same.
+  Tensor& operator+=(const Tensor& other);
+
+ private:
+  Index offset(std::initializer_list<Index> indices) const;
+
+  Shape shape_;
+  Index size_ = 0;
+  Block block_;
+};
+
+// A tensor filled with one value. The numbers 0, 1, ..., n - 1. n numbers from `first` to `last`.
+// The n x n identity matrix.
+template <class T> Tensor<T> full(const Shape& shape, std::type_identity_t<T> value);
+template <class T> Tensor<T> arange(Index n);
+template <class T>
+Tensor<T> linspace(std::type_identity_t<T> first, std::type_identity_t<T> last, Index n);
+template <class T> Tensor<T> identity(Index n);
+
+// The same numbers in the other precision.
+template <class To, class From> Tensor<To> cast(const Tensor<From>& x);
+
+// The tensor as NumPy prints it: nested brackets, columns aligned, at most 8 digits after the
+// point, and the middle left out of tensors of more than 1000 elements.
+template <class T> std::string to_string(const Tensor<T>& x);
+
+}  // namespace gradus
+
+// fmt::print("{}\n", x)
+template <class T> struct fmt::formatter<gradus::Tensor<T>> {
+  constexpr auto parse(format_parse_context& context) { return context.begin(); }
+  auto format(const gradus::Tensor<T>& x, format_context& context) const {
+    return fmt::format_to(context.out(), "{}", gradus::to_string(x));
+  }
+};
