@@ -1,0 +1,43 @@
+#pragma once
+#include <iosfwd>
+
+#include "autograd/operations.hpp"
+#include "autograd/tape.hpp"
+
+namespace gradus {
+
+struct GradcheckOptions {
+  bool second_order = false;    // check the gradient's gradient as well
+  double tolerance = 1e-6;      // of an element, relative
+  std::vector<double> kinks{};  // no element within a step of one of these numbers is checked
+  Index most_elements = 4096;   // of an input: larger ones are checked along random directions
+  std::uint64_t seed = 0;
+};
+
+struct GradcheckReport {
+  bool ok = false;
+  std::string text;        // what was checked, or what is wrong, where, and what usually causes it
+  double worst_error = 0;  // relative, over all elements
+  Index checked = 0, skipped = 0;
+  explicit operator bool() const { return ok; }
+};
+std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
+
+// Compares the tape's gradient of f with finite differences, for every element of every input:
+//
+//     EXPECT_TRUE(gradcheck([](auto& x) { return softmax(x[0] * x[1]); }, {a, b}));
+//
+// f's output, of any shape, is contracted with random numbers first (the gradient of a mere sum can
+// be zero where a rule is wrong: softmax). The difference is the central one for two steps, h and
+// h/2, extrapolated: (4 D(h/2) - D(h)) / 3, whose error is O(h^4). The check fails when the
+// gradient with respect to an input is zero everywhere, because then it has shown nothing.
+using GradcheckFunction = std::function<Var<double>(const std::vector<Var<double>>&)>;
+GradcheckReport gradcheck(const GradcheckFunction& f, const std::vector<Tensor<double>>& inputs,
+                          const GradcheckOptions& options = {});
+
+// The same for a model: f computes from the parameters, which are left as they were.
+GradcheckReport gradcheck(const std::function<Var<double>()>& f,
+                          const std::vector<Parameter<double>*>& parameters,
+                          const GradcheckOptions& options = {});
+
+}  // namespace gradus

@@ -1,0 +1,244 @@
+#include "autograd/tape.hpp"
+
+#include <atomic>
+#include <cmath>
+#include <memory>
+
+#include "autograd/operations.hpp"
+
+namespace gradus {
+namespace {
+
+template <class T> bool has_nan(const Tensor<T>& x) {
+  for (T v : x)
+    if (std::isnan(v)) return true;
+  return false;
+}
+
+}  // namespace
+
+template <class T> Index Var<T>::node() const {
+  if (parameter_) return Var(*this).node_;
+  if (tape_ == 0) return -1;
+  const Tape<T>* tape = Tape<T>::current_;
+  if (!tape || tape->number_ != tape_)
+    fail("a value of shape {} was recorded on a tape that is {}; use .value() for its numbers",
+         shape(), tape ? "not the current one" : "gone");
+  return tape->recording_ ? node_ : -1;
+}
+
+template <class T> void Var<T>::become_leaf_of(Parameter<T>& parameter) {
+  Tape<T>* tape = Tape<T>::current_;
+  if (!tape || !tape->recording_) return;
+  if (parameter.leaf_tape_ != tape->number_) {
+    parameter.leaf_ = tape->push(parameter.name_.c_str(), value_, {}, &parameter).node_;
+    parameter.leaf_tape_ = tape->number_;
+  }
+  tape_ = tape->number_;
+  node_ = parameter.leaf_;
+}
+
+template <class T>
+Parameter<T>::Parameter(std::string name, Tensor<T> value)
+    : Var<T>(std::move(value)), name_(std::move(name)) {
+  this->parameter_ = this;
+}
+
+template <class T> void Parameter<T>::set_value(Tensor<T> value) {
+  if (value.shape() != this->shape())
+    fail("parameter {}: a value of shape {} does not fit its shape {}", name_, value.shape(),
+         this->shape());
+  this->value_ = std::move(value);
+}
+
+template <class T> constinit thread_local Tape<T>* Tape<T>::current_ = nullptr;
+
+template <class T> Tape<T>* Tape<T>::current() { return current_; }
+
+template <class T>
+Tape<T>::Tape(TapeOptions options)
+    : outer_(current_),
+      number_([] {
+        static std::atomic<std::uint64_t> count{0};
+        return ++count;
+      }()),
+      options_(options) {
+  current_ = this;
+}
+
+template <class T> Tape<T>::~Tape() { current_ = outer_; }
+
+template <class T> Tape<T>& Tape<T>::require_current(const char* operation) {
+  if (!current_)
+    fail("{}: no tape is alive; make a Tape before computing what to derive", operation);
+  return *current_;
+}
+
+template <class T> Var<T> Tape<T>::leaf(Tensor<T> value, const char* name) {
+  return push(name, std::move(value), {});
+}
+
+template <class T>
+Var<T> Tape<T>::push(const char* name, Tensor<T> value, std::span<Edge<T>> edges,
+                     Parameter<T>* parameter) {
+  Node node{name, value.shape(), std::ssize(edges_), 0, {}, {}, parameter};
+  bool keep = options_.keep_values;
+  for (Edge<T>& edge : edges)
+    if (edge.input >= 0) {
+      keep |= edge.uses_output;
+      edges_.push_back(std::move(edge));
+      ++node.edge_count;
+    }
+  if (keep) node.value = value;
+  if (options_.find_nan && has_nan(value))
+    fail("{}: its result of shape {} (node {}) is the first to hold a NaN", name, value.shape(),
+         nodes_.size());
+  Var<T> z(std::move(value));
+  z.tape_ = number_;
+  z.node_ = std::ssize(nodes_);
+  nodes_.push_back(std::move(node));
+  return z;
+}
+
+template <class T>
+Var<T> detail::record(const char* name, Tensor<T> value, std::span<Edge<T>> edges) {
+  for (const Edge<T>& edge : edges)
+    if (edge.input >= 0) return Tape<T>::current_->push(name, std::move(value), edges);
+  return value;
+}
+
+// The gradient of y with respect to every node up to y's; an empty one where there is none.
+template <class T>
+std::vector<Var<T>> Tape<T>::sweep(const char* operation, const Var<T>& y, Sweep kind) {
+  if (spent_)
+    fail(
+        "{}: this tape's backward has been run and its record is freed; make a new Tape for each "
+        "step (gradient() leaves a tape usable)",
+        operation);
+  if (y.value_.size() != 1)
+    fail("{}: the result has shape {}, but only a scalar has a gradient; take its sum or mean",
+         operation, y.shape());
+  if (y.node() < 0)
+    fail(
+        "{}: the result is a constant: it depends on no parameter or leaf that was used since the "
+        "tape was made",
+        operation);
+  const bool free_behind = kind == Sweep::kBackward;
+  const auto resume = [this](void*) { recording_ = !spent_; };
+  const std::unique_ptr<void, decltype(resume)> guard(this, resume);
+  recording_ = kind == Sweep::kCreateGraph;
+
+  std::vector<Var<T>> gradients(y.node_ + 1);
+  gradients[y.node_] = full<T>(y.shape(), 1);
+  for (Index i = y.node_; i >= 0; --i) {
+    if (gradients[i].value_.empty()) continue;
+    Node& node = nodes_[i];
+    const Var<T> dz = gradients[i];
+    if (free_behind && !node.parameter) gradients[i] = Var<T>();
+    if (options_.keep_values) node.gradient = dz.value_;
+    Var<T> z(node.value);
+    z.tape_ = number_;
+    z.node_ = i;
+    for (Index e = node.edges; e < node.edges + node.edge_count; ++e) {
+      Edge<T>& edge = edges_[e];
+      const Node& input = nodes_[edge.input];
+      Var<T> dx = edge.rule(dz, z);
+      if (dx.shape() != input.shape)
+        fail(
+            "{}: the rule of '{}' gave a gradient of shape {} for its input '{}' of shape {}; "
+            "is a sum_to missing?",
+            operation, node.name, dx.shape(), input.name, input.shape);
+      if (options_.find_nan && has_nan(dx.value_))
+        fail(
+            "{}: the rule of '{}' (node {}, shape {}) is the first to give a NaN, as the gradient "
+            "of its input '{}' (node {})",
+            operation, node.name, i, node.shape, input.name, edge.input);
+      Var<T>& sum = gradients[edge.input];
+      if (sum.value_.empty())
+        sum = std::move(dx);
+      else if (recording_)
+        sum = sum + dx;
+      else
+        sum.value_ += dx.value_;
+      if (free_behind) edge.rule = nullptr;
+    }
+    if (free_behind && !options_.keep_values) node.value = Tensor<T>();
+  }
+  spent_ = free_behind;
+  return gradients;
+}
+
+template <class T> void Tape<T>::backward(const Var<T>& loss) {
+  const std::vector<Var<T>> gradients = sweep("backward", loss, Sweep::kBackward);
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    Parameter<T>* p = nodes_[i].parameter;
+    if (!p || gradients[i].value_.empty()) continue;
+    if (p->grad.empty())
+      p->grad = gradients[i].value_;
+    else
+      p->grad += gradients[i].value_;
+  }
+}
+
+template <class T>
+std::vector<Var<T>> Tape<T>::gradient(const Var<T>& y, const std::vector<Var<T>>& xs,
+                                      bool create_graph) {
+  const std::vector<Var<T>> gradients =
+      sweep("gradient", y, create_graph ? Sweep::kCreateGraph : Sweep::kKeepGraph);
+  std::vector<Var<T>> result;
+  for (const Var<T>& x : xs) {
+    const Index node = x.node();
+    if (node < 0) fail("gradient: an input of shape {} is a constant to this tape", x.shape());
+    const bool found = node < std::ssize(gradients) && !gradients[node].value_.empty();
+    result.push_back(found ? gradients[node] : Var<T>(Tensor<T>(x.shape())));
+  }
+  return result;
+}
+
+template <class T> std::string Tape<T>::table() const {
+  std::string text = fmt::format("{:>5}  {:<24} {:<16} inputs\n", "node", "operation", "shape");
+  for (Index i = 0; i < size(); ++i) {
+    const Node& node = nodes_[i];
+    text += fmt::format("{:>5}  {:<24} {:<16}", i, node.name, node.shape.str());
+    for (Index e = 0; e < node.edge_count; ++e)
+      text += fmt::format("{} {}", e ? "," : "", edges_[node.edges + e].input);
+    text += '\n';
+  }
+  return text;
+}
+
+template <class T> std::string Tape<T>::label(const Node& node) const {
+  constexpr Index kMostShown = 4;
+  std::string text = node.name;
+  if (node.shape.rank() > 0) text.append(" ").append(node.shape.str());
+  auto add = [&](const char* name, const Tensor<T>& x) {
+    if (x.empty() || x.size() > kMostShown) return;
+    text += fmt::format("\\n{} =", name);
+    for (T v : x) text += fmt::format(" {:.4g}", v);
+  };
+  if (options_.keep_values) add("value", node.value), add("gradient", node.gradient);
+  return text;
+}
+
+template <class T> std::string Tape<T>::dot() const {
+  std::string text =
+      "digraph tape {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n";
+  for (Index i = 0; i < size(); ++i) {
+    const bool leaf = nodes_[i].edge_count == 0;
+    text += fmt::format("  n{} [label=\"{}\"{}];\n", i, label(nodes_[i]),
+                        leaf ? ", style=filled, fillcolor=\"#dbe9f6\"" : "");
+    for (Index e = 0; e < nodes_[i].edge_count; ++e)
+      text += fmt::format("  n{} -> n{};\n", edges_[nodes_[i].edges + e].input, i);
+  }
+  return text + "}\n";
+}
+
+#define GRADUS_INSTANTIATE(T)  \
+  template class Var<T>;       \
+  template class Parameter<T>; \
+  template class Tape<T>;      \
+  template Var<T> detail::record(const char*, Tensor<T>, std::span<Edge<T>>);
+GRADUS_INSTANTIATE(float)
+GRADUS_INSTANTIATE(double)
+
+}  // namespace gradus
