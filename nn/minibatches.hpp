@@ -1,0 +1,48 @@
+#pragma once
+#include <algorithm>
+
+#include "tensor/layout.hpp"
+#include "tensor/random.hpp"
+
+namespace gradus::nn {
+
+// All examples once, in random order, `size` at a time (the last batch may be smaller):
+//
+//     for (const Tensor<float>& x : minibatches(images, 128, rng)) ...     // x: (128, ...)
+template <class T> class Minibatches {
+ public:
+  Minibatches(Tensor<T> examples, Index size, Rng& rng)
+      : examples_(std::move(examples)), size_(size) {
+    if (size < 1) fail("minibatches: a batch of {} examples", size);
+    if (examples_.empty()) fail("minibatches: {} holds no examples", examples_.shape());
+    order_ = rng.permutation(examples_.shape()[0]);
+  }
+
+  struct Iterator {
+    const Minibatches* batches;
+    Index first;
+    Tensor<T> operator*() const {
+      const Index n = std::min(batches->size_, std::ssize(batches->order_) - first);
+      return rows(batches->examples_, std::span(batches->order_).subspan(first, n));
+    }
+    Iterator& operator++() {
+      first = std::min(first + batches->size_, std::ssize(batches->order_));
+      return *this;
+    }
+    bool operator!=(const Iterator& other) const { return first != other.first; }
+  };
+  Iterator begin() const { return {this, 0}; }
+  Iterator end() const { return {this, std::ssize(order_)}; }
+  Index count() const { return (std::ssize(order_) + size_ - 1) / size_; }
+
+ private:
+  Tensor<T> examples_;  // (N, ...)
+  Index size_;
+  std::vector<Index> order_;
+};
+
+template <class T> Minibatches<T> minibatches(Tensor<T> examples, Index size, Rng& rng) {
+  return {std::move(examples), size, rng};
+}
+
+}  // namespace gradus::nn
