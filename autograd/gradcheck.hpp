@@ -1,11 +1,9 @@
 #pragma once
 #include <iosfwd>
-
 #include "autograd/operations.hpp"
 #include "autograd/tape.hpp"
 
 namespace gradus {
-
 struct GradcheckOptions {
   bool second_order = false;    // check the gradient's gradient as well
   double tolerance = 1e-6;      // of an element, relative
@@ -39,5 +37,4 @@ GradcheckReport gradcheck(const GradcheckFunction& f, const std::vector<Tensor<d
 GradcheckReport gradcheck(const std::function<Var<double>()>& f,
                           const std::vector<Parameter<double>*>& parameters,
                           const GradcheckOptions& options = {});
-
 }  // namespace gradus

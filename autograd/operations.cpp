@@ -4,7 +4,6 @@
 #include "autograd/operations.hpp"
 
 namespace gradus {
-
 namespace {
 // 1 where a > b, 0 where a < b, and half where they are equal.
 template <class T> Tensor<T> share(const Var<T>& a, const Var<T>& b) {
@@ -234,30 +233,24 @@ template <class T> Var<T> log_determinant(const Var<T>& a) {
                 }));
 }
 
-#define GRADUS_INSTANTIATE(T)                                             \
-  template Var<T> sum(const Var<T>&, const Axes&, bool);                  \
-  template Var<T> mean(const Var<T>&, const Axes&, bool);                 \
-  template Var<T> max(const Var<T>&, const Axes&, bool);                  \
-  template Var<T> logsumexp(const Var<T>&, const Axes&, bool);            \
-  template Var<T> sum_to(const Var<T>&, const Shape&);                    \
-  template Var<T> broadcast_to(const Var<T>&, const Shape&);              \
-  template Var<T> reshape(const Var<T>&, const Shape&);                   \
-  template Var<T> transpose(const Var<T>&);                               \
-  template Var<T> rows(const Var<T>&, std::vector<Index>);                \
-  template Var<T> scatter_rows(const Var<T>&, std::vector<Index>, Index); \
-  template Var<T> concatenate(const std::vector<Var<T>>&, int);           \
-  template Var<T> slice(const Var<T>&, int, Index, Index);                \
-  template Var<T> pad(const Var<T>&, int, Index, Index);                  \
-  template Var<T> matmul(const Var<T>&, const Var<T>&);                   \
-  template Var<T> matmul_tn(const Var<T>&, const Var<T>&);                \
-  template Var<T> matmul_nt(const Var<T>&, const Var<T>&);                \
-  template Var<T> lower_triangle(const Var<T>&);                          \
-  template Var<T> cholesky(const Var<T>&);                                \
-  template Var<T> solve_lower(const Var<T>&, const Var<T>&);              \
-  template Var<T> solve_lower_transposed(const Var<T>&, const Var<T>&);   \
-  template Var<T> solve_positive(const Var<T>&, const Var<T>&);           \
-  template Var<T> log_determinant(const Var<T>&);
+// clang-format off
+#define GRADUS_UNARY_OF(f, T) template Var<T> f(const Var<T>&);
+#define GRADUS_BINARY_OF(f, T) template Var<T> f(const Var<T>&, const Var<T>&);
+#define GRADUS_REDUCTION_OF(f, T) template Var<T> f(const Var<T>&, const Axes&, bool);
+#define GRADUS_RESHAPING_OF(f, T) template Var<T> f(const Var<T>&, const Shape&);
+#define GRADUS_INSTANTIATE(T)                                                                    \
+  GRADUS_UNARY_OF(transpose, T) GRADUS_UNARY_OF(lower_triangle, T) GRADUS_UNARY_OF(cholesky, T)  \
+  GRADUS_UNARY_OF(log_determinant, T) GRADUS_BINARY_OF(matmul, T) GRADUS_BINARY_OF(matmul_tn, T) \
+  GRADUS_BINARY_OF(matmul_nt, T) GRADUS_BINARY_OF(solve_lower, T)                                \
+  GRADUS_BINARY_OF(solve_lower_transposed, T) GRADUS_BINARY_OF(solve_positive, T)                \
+  GRADUS_REDUCTION_OF(sum, T) GRADUS_REDUCTION_OF(mean, T) GRADUS_REDUCTION_OF(max, T)           \
+  GRADUS_REDUCTION_OF(logsumexp, T) GRADUS_RESHAPING_OF(sum_to, T)                               \
+  GRADUS_RESHAPING_OF(broadcast_to, T) GRADUS_RESHAPING_OF(reshape, T)                           \
+  template Var<T> rows(const Var<T>&, std::vector<Index>);                                       \
+  template Var<T> scatter_rows(const Var<T>&, std::vector<Index>, Index);                        \
+  template Var<T> concatenate(const std::vector<Var<T>>&, int);                                  \
+  template Var<T> slice(const Var<T>&, int, Index, Index);                                       \
+  template Var<T> pad(const Var<T>&, int, Index, Index);
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)
-
 }  // namespace gradus

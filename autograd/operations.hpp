@@ -9,28 +9,29 @@
 // The differentiable operations: those of tensor/, by the same names, for values that remember
 // where they came from. Shapes, broadcasting and errors are as there.
 namespace gradus {
-
 // clang-format off
-template <class T> Var<T> operator-(const Var<T>& x);
-template <class T> Var<T> exp(const Var<T>& x);
-template <class T> Var<T> expm1(const Var<T>& x);
-template <class T> Var<T> log(const Var<T>& x);
-template <class T> Var<T> log1p(const Var<T>& x);
-template <class T> Var<T> sqrt(const Var<T>& x);
-template <class T> Var<T> square(const Var<T>& x);
-template <class T> Var<T> abs(const Var<T>& x);       // gradient 0 at 0
-template <class T> Var<T> tanh(const Var<T>& x);
-template <class T> Var<T> sigmoid(const Var<T>& x);
-template <class T> Var<T> softplus(const Var<T>& x);
-template <class T> Var<T> relu(const Var<T>& x);      // gradient 0 at 0
+#define GRADUS_UNARY(f) template <class T> Var<T> f(const Var<T>& x);
+GRADUS_UNARY(operator-) GRADUS_UNARY(exp)  GRADUS_UNARY(expm1)   GRADUS_UNARY(log)
+GRADUS_UNARY(log1p)     GRADUS_UNARY(sqrt) GRADUS_UNARY(square)  GRADUS_UNARY(tanh)
+GRADUS_UNARY(softplus)  GRADUS_UNARY(abs)  GRADUS_UNARY(sigmoid) GRADUS_UNARY(relu)
+GRADUS_UNARY(transpose) GRADUS_UNARY(lower_triangle)
+GRADUS_UNARY(cholesky)  GRADUS_UNARY(log_determinant)
+#undef GRADUS_UNARY
 
-template <class T> Var<T> operator+(const Var<T>& x, const Var<T>& y);
-template <class T> Var<T> operator-(const Var<T>& x, const Var<T>& y);
-template <class T> Var<T> operator*(const Var<T>& x, const Var<T>& y);
-template <class T> Var<T> operator/(const Var<T>& x, const Var<T>& y);
-template <class T> Var<T> pow(const Var<T>& x, const Var<T>& y);      // y's gradient needs x > 0
-template <class T> Var<T> maximum(const Var<T>& x, const Var<T>& y);  // ties: half to each
-template <class T> Var<T> minimum(const Var<T>& x, const Var<T>& y);
+// Of two values that remember, or of one and a tensor or number, which is then a constant.
+template <class X, class T>
+concept ConstantOf = std::convertible_to<X, Var<T>> && !std::derived_from<X, Var<T>>;
+#define GRADUS_BINARY(f)                                                                            \
+  template <class T> Var<T> f(const Var<T>& x, const Var<T>& y);                                    \
+  template <class T, ConstantOf<T> Y> Var<T> f(const Var<T>& x, const Y& y) { return f(x, Var<T>(y)); } \
+  template <class T, ConstantOf<T> X> Var<T> f(const X& x, const Var<T>& y) { return f(Var<T>(x), y); }
+GRADUS_BINARY(operator+) GRADUS_BINARY(operator-) GRADUS_BINARY(operator*) GRADUS_BINARY(operator/)
+GRADUS_BINARY(pow)      // y's gradient needs x > 0
+GRADUS_BINARY(maximum)  // where x = y, half of the gradient goes to each
+GRADUS_BINARY(minimum)
+GRADUS_BINARY(matmul) GRADUS_BINARY(matmul_tn) GRADUS_BINARY(matmul_nt)
+GRADUS_BINARY(solve_lower) GRADUS_BINARY(solve_lower_transposed) GRADUS_BINARY(solve_positive)
+#undef GRADUS_BINARY
 
 template <class T> Var<T> sum(const Var<T>& x, const Axes& axes = {}, bool keep = false);
 template <class T> Var<T> mean(const Var<T>& x, const Axes& axes = {}, bool keep = false);
@@ -40,52 +41,13 @@ template <class T> Var<T> sum_to(const Var<T>& x, const Shape& shape);
 template <class T> Var<T> broadcast_to(const Var<T>& x, const Shape& shape);
 
 template <class T> Var<T> reshape(const Var<T>& x, const Shape& shape);
-template <class T> Var<T> transpose(const Var<T>& x);
 template <class T> Var<T> rows(const Var<T>& x, std::vector<Index> indices);
 template <class T> Var<T> scatter_rows(const Var<T>& x, std::vector<Index> indices, Index n);
 template <class T> Var<T> concatenate(const std::vector<Var<T>>& xs, int axis = 0);
 template <class T> Var<T> slice(const Var<T>& x, int axis, Index begin, Index end);
 template <class T> Var<T> pad(const Var<T>& x, int axis, Index before, Index after);
-
-template <class T> Var<T> matmul(const Var<T>& a, const Var<T>& b);
-template <class T> Var<T> matmul_tn(const Var<T>& a, const Var<T>& b);
-template <class T> Var<T> matmul_nt(const Var<T>& a, const Var<T>& b);
-
-template <class T> Var<T> lower_triangle(const Var<T>& a);
-template <class T> Var<T> cholesky(const Var<T>& a);
-template <class T> Var<T> solve_lower(const Var<T>& l, const Var<T>& b);
-template <class T> Var<T> solve_lower_transposed(const Var<T>& l, const Var<T>& b);
-template <class T> Var<T> solve_positive(const Var<T>& a, const Var<T>& b);
-template <class T> Var<T> log_determinant(const Var<T>& a);
 // clang-format on
 
 // The same value, but a constant: no gradient flows through it.
 template <class T> Var<T> stop_gradient(const Var<T>& x) { return x.value(); }
-
-// Tensors and numbers take part in every function of two operands as constants.
-template <class X, class T>
-concept ConstantOf = std::convertible_to<X, Var<T>> && !std::derived_from<X, Var<T>>;
-
-#define GRADUS_WITH_CONSTANTS(f)                                              \
-  template <class T, ConstantOf<T> Y> Var<T> f(const Var<T>& x, const Y& y) { \
-    return f(x, Var<T>(y));                                                   \
-  }                                                                           \
-  template <class T, ConstantOf<T> X> Var<T> f(const X& x, const Var<T>& y) { \
-    return f(Var<T>(x), y);                                                   \
-  }
-GRADUS_WITH_CONSTANTS(operator+)
-GRADUS_WITH_CONSTANTS(operator-)
-GRADUS_WITH_CONSTANTS(operator*)
-GRADUS_WITH_CONSTANTS(operator/)
-GRADUS_WITH_CONSTANTS(pow)
-GRADUS_WITH_CONSTANTS(maximum)
-GRADUS_WITH_CONSTANTS(minimum)
-GRADUS_WITH_CONSTANTS(matmul)
-GRADUS_WITH_CONSTANTS(matmul_tn)
-GRADUS_WITH_CONSTANTS(matmul_nt)
-GRADUS_WITH_CONSTANTS(solve_lower)
-GRADUS_WITH_CONSTANTS(solve_lower_transposed)
-GRADUS_WITH_CONSTANTS(solve_positive)
-#undef GRADUS_WITH_CONSTANTS
-
 }  // namespace gradus

@@ -1,20 +1,16 @@
 #include "autograd/tape.hpp"
-
 #include <atomic>
 #include <cmath>
 #include <memory>
-
 #include "autograd/operations.hpp"
 
 namespace gradus {
 namespace {
-
 template <class T> bool has_nan(const Tensor<T>& x) {
   for (T v : x)
     if (std::isnan(v)) return true;
   return false;
 }
-
 }  // namespace
 
 template <class T> Index Var<T>::node() const {
@@ -67,12 +63,6 @@ Tape<T>::Tape(TapeOptions options)
 }
 
 template <class T> Tape<T>::~Tape() { current_ = outer_; }
-
-template <class T> Tape<T>& Tape<T>::require_current(const char* operation) {
-  if (!current_)
-    fail("{}: no tape is alive; make a Tape before computing what to derive", operation);
-  return *current_;
-}
 
 template <class T> Var<T> Tape<T>::leaf(Tensor<T> value, const char* name) {
   return push(name, std::move(value), {});
@@ -181,15 +171,17 @@ template <class T> void Tape<T>::backward(const Var<T>& loss) {
 }
 
 template <class T>
-std::vector<Var<T>> Tape<T>::gradient(const Var<T>& y, const std::vector<Var<T>>& xs,
-                                      bool create_graph) {
-  const std::vector<Var<T>> gradients =
-      sweep("gradient", y, create_graph ? Sweep::kCreateGraph : Sweep::kKeepGraph);
+std::vector<Var<T>> gradient(const Var<T>& y, const std::vector<Var<T>>& xs,
+                             GradientOptions options) {
+  using Tape = Tape<T>;
+  if (!Tape::current_) fail("gradient: no tape is alive; make one before computing what to derive");
+  const auto kind = options.create_graph ? Tape::Sweep::kCreateGraph : Tape::Sweep::kKeepGraph;
+  const std::vector<Var<T>> gradients = Tape::current_->sweep("gradient", y, kind);
   std::vector<Var<T>> result;
   for (const Var<T>& x : xs) {
     const Index node = x.node();
     if (node < 0) fail("gradient: an input of shape {} is a constant to this tape", x.shape());
-    const bool found = node < std::ssize(gradients) && !gradients[node].value_.empty();
+    const bool found = node < std::ssize(gradients) && !gradients[node].value().empty();
     result.push_back(found ? gradients[node] : Var<T>(Tensor<T>(x.shape())));
   }
   return result;
@@ -207,38 +199,35 @@ template <class T> std::string Tape<T>::table() const {
   return text;
 }
 
-template <class T> std::string Tape<T>::label(const Node& node) const {
-  constexpr Index kMostShown = 4;
-  std::string text = node.name;
-  if (node.shape.rank() > 0) text.append(" ").append(node.shape.str());
-  auto add = [&](const char* name, const Tensor<T>& x) {
-    if (x.empty() || x.size() > kMostShown) return;
-    text += fmt::format("\\n{} =", name);
-    for (T v : x) text += fmt::format(" {:.4g}", v);
-  };
-  if (options_.keep_values) add("value", node.value), add("gradient", node.gradient);
-  return text;
-}
-
 template <class T> std::string Tape<T>::dot() const {
+  constexpr Index kMostShown = 4;  // numbers of a value
+  auto numbers = [&](const char* name, const Tensor<T>& x) {
+    std::string text;
+    if (options_.keep_values && !x.empty() && x.size() <= kMostShown) {
+      text = fmt::format("\\n{} =", name);
+      for (T v : x) text += fmt::format(" {:.4g}", v);
+    }
+    return text;
+  };
   std::string text =
       "digraph tape {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n";
   for (Index i = 0; i < size(); ++i) {
-    const bool leaf = nodes_[i].edge_count == 0;
-    text += fmt::format("  n{} [label=\"{}\"{}];\n", i, label(nodes_[i]),
-                        leaf ? ", style=filled, fillcolor=\"#dbe9f6\"" : "");
-    for (Index e = 0; e < nodes_[i].edge_count; ++e)
-      text += fmt::format("  n{} -> n{};\n", edges_[nodes_[i].edges + e].input, i);
+    const Node& node = nodes_[i];
+    text += fmt::format("  n{} [label=\"{} {}{}{}\"{}];\n", i, node.name, node.shape,
+                        numbers("value", node.value), numbers("gradient", node.gradient),
+                        node.edge_count == 0 ? ", style=filled, fillcolor=\"#dbe9f6\"" : "");
+    for (Index e = 0; e < node.edge_count; ++e)
+      text += fmt::format("  n{} -> n{};\n", edges_[node.edges + e].input, i);
   }
   return text + "}\n";
 }
 
-#define GRADUS_INSTANTIATE(T)  \
-  template class Var<T>;       \
-  template class Parameter<T>; \
-  template class Tape<T>;      \
-  template Var<T> detail::record(const char*, Tensor<T>, std::span<Edge<T>>);
+#define GRADUS_INSTANTIATE(T)                                                 \
+  template class Var<T>;                                                      \
+  template class Parameter<T>;                                                \
+  template class Tape<T>;                                                     \
+  template Var<T> detail::record(const char*, Tensor<T>, std::span<Edge<T>>); \
+  template std::vector<Var<T>> gradient(const Var<T>&, const std::vector<Var<T>>&, GradientOptions);
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)
-
 }  // namespace gradus

@@ -1,14 +1,14 @@
 #pragma once
 #include <deque>
-
 #include "autograd/var.hpp"
 
 namespace gradus {
-
 struct TapeOptions {
   bool keep_values = false;  // of every node, and its gradient, for table() and dot()
   bool find_nan = false;     // fail where a NaN first arises, forward or backward
 };
+
+struct GradientOptions;
 
 // A Wengert list: while a tape is alive, every operation on a parameter, a leaf, or what was
 // computed from them is written down, in the order in which it happens. That order is topological
@@ -31,22 +31,18 @@ template <class T> class Tape {
   // was recorded here, and when it is called a second time.
   void backward(const Var<T>& loss);
 
-  // d y / d x for each x, for a scalar y; zeros where y does not depend on x. With create_graph
-  // the results are recorded too, and can be differentiated again. The tape stays usable.
-  std::vector<Var<T>> gradient(const Var<T>& y, const std::vector<Var<T>>& xs, bool create_graph);
-
   std::string table() const;  // node, operation, shape and inputs, a line each
   std::string dot() const;    // for Graphviz; with values and gradients if the tape keeps them
   Index size() const { return std::ssize(nodes_); }
 
-  // The tape of this thread that records; nullptr when there is none.
+  // The innermost tape of this thread; nullptr when there is none.
   static Tape* current();
-  static Tape& require_current(const char* operation);
 
  private:
   friend class Var<T>;
   friend Var<T> detail::record<T>(const char*, Tensor<T>, std::span<Edge<T>>);
-  friend struct TapeTester;  // tests replace rules
+  template <class U>
+  friend std::vector<Var<U>> gradient(const Var<U>&, const std::vector<Var<U>>&, GradientOptions);
 
   struct Node {
     const char* name;
@@ -62,7 +58,6 @@ template <class T> class Tape {
               Parameter<T>* parameter = nullptr);
   enum class Sweep { kBackward, kKeepGraph, kCreateGraph };
   std::vector<Var<T>> sweep(const char* operation, const Var<T>& y, Sweep kind);
-  std::string label(const Node& node) const;
 
   static constinit thread_local Tape* current_;
   Tape* const outer_;
@@ -75,14 +70,12 @@ template <class T> class Tape {
 };
 
 struct GradientOptions {
-  bool create_graph = false;
+  bool create_graph = false;  // record the gradients too, so that they can be differentiated again
 };
 
-// Tape::gradient on the current tape. Throws Error when there is none.
+// d y / d x for each x, for a scalar y on the current tape, which stays usable; zeros where y does
+// not depend on x. Throws Error when there is no tape, or it does not know y or an x.
 template <class T>
 std::vector<Var<T>> gradient(const Var<T>& y, const std::vector<Var<T>>& xs,
-                             GradientOptions options = {}) {
-  return Tape<T>::require_current("gradient").gradient(y, xs, options.create_graph);
-}
-
+                             GradientOptions options = {});
 }  // namespace gradus

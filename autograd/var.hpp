@@ -2,11 +2,9 @@
 #include <functional>
 #include <span>
 #include <string>
-
 #include "tensor/tensor.hpp"
 
 namespace gradus {
-
 template <class T> class Parameter;
 template <class T> class Tape;
 
@@ -101,5 +99,4 @@ Var<T> record(const char* name, Tensor<T> value, Edges... edges) {
   Edge<T> all[] = {std::move(edges)...};
   return detail::record<T>(name, std::move(value), all);
 }
-
 }  // namespace gradus

@@ -1,11 +1,9 @@
 #pragma once
 #include <algorithm>
-
 #include "tensor/layout.hpp"
 #include "tensor/random.hpp"
 
 namespace gradus::nn {
-
 // All examples once, in random order, `size` at a time (the last batch may be smaller):
 //
 //     for (const Tensor<float>& x : minibatches(images, 128, rng)) ...     // x: (128, ...)
@@ -44,5 +42,4 @@ template <class T> class Minibatches {
 template <class T> Minibatches<T> minibatches(Tensor<T> examples, Index size, Rng& rng) {
   return {std::move(examples), size, rng};
 }
-
 }  // namespace gradus::nn

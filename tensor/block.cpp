@@ -1,14 +1,11 @@
 #include "tensor/block.hpp"
-
 #include <array>
 #include <bit>
 #include <new>
-
 #include "tensor/error.hpp"
 
 namespace gradus {
 namespace {
-
 constexpr std::align_val_t kAlignment{64};
 constexpr std::size_t kLargestRecycled = std::size_t{64} << 20;
 
@@ -28,7 +25,6 @@ std::size_t class_bytes(int size_class) {
 
 // Outlives FreeLists: a tensor with static storage may be freed after its thread's lists.
 thread_local bool lists_are_gone = false;
-
 }  // namespace
 
 struct Block::FreeLists {
@@ -68,5 +64,4 @@ void Block::release() {
     header_->next_free = std::exchange(first, header_);
   }
 }
-
 }  // namespace gradus

@@ -4,7 +4,6 @@
 #include <utility>
 
 namespace gradus {
-
 // A counted reference to 64-byte aligned memory. The last reference to a block puts it into its
 // thread's list of free blocks of that size, from which the next request takes it: after a first
 // training step the system is asked for no more memory.
@@ -41,5 +40,4 @@ class Block {
 
   Header* header_ = nullptr;
 };
-
 }  // namespace gradus

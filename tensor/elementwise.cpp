@@ -1,9 +1,7 @@
 #include "tensor/elementwise.hpp"
-
 #include "tensor/math.hpp"
 
 namespace gradus {
-
 #define GRADUS_UNARY(name, formula)                       \
   template <class T> Tensor<T> name(const Tensor<T>& x) { \
     return map(x, [](T v) -> T { return formula; });      \
@@ -45,5 +43,4 @@ GRADUS_BINARY(greater, "greater", a > b ? T(1) : T(0))
 GRADUS_BINARY(greater_equal, "greater_equal", a >= b ? T(1) : T(0))
 GRADUS_BINARY(equal, "equal", a == b ? T(1) : T(0))
 GRADUS_BINARY(not_equal, "not_equal", a != b ? T(1) : T(0))
-
 }  // namespace gradus

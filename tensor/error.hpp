@@ -1,11 +1,9 @@
 #pragma once
 #include <fmt/format.h>
-
 #include <stdexcept>
 #include <utility>
 
 namespace gradus {
-
 // What Gradus throws for everything that a caller can do wrong: the message names the operation,
 // the shapes and the axis, and says what to do.
 class Error : public std::runtime_error {
@@ -18,5 +16,4 @@ template <class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
   throw Error(fmt::vformat(format, fmt::make_format_args(args...)));
 }
-
 }  // namespace gradus

@@ -1,12 +1,9 @@
 #include "tensor/layout.hpp"
-
 #include <algorithm>
-
 #include "tensor/map.hpp"
 
 namespace gradus {
 namespace {
-
 // A tensor is `outer` runs of `run` numbers each, when it is cut before axis k.
 struct Runs {
   Index outer = 1, run = 1;
@@ -25,7 +22,6 @@ template <class T> Index row_size(const char* operation, const Tensor<T>& x) {
 void check_row(const char* operation, Index i, Index n, const Shape& shape) {
   if (i < 0 || i >= n) fail("{}: row {} is out of range: {} has {} rows", operation, i, shape, n);
 }
-
 }  // namespace
 
 template <class T> Tensor<T> transpose(const Tensor<T>& x) {
@@ -119,5 +115,4 @@ template <class T> Tensor<T> pad(const Tensor<T>& x, int axis, Index before, Ind
   template Tensor<T> pad(const Tensor<T>&, int, Index, Index);
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)
-
 }  // namespace gradus

@@ -1,11 +1,9 @@
 #pragma once
 #include <span>
-
 #include "tensor/tensor.hpp"
 
 // Moving elements about without computing with them.
 namespace gradus {
-
 // (m, n) -> (n, m). Throws Error unless x is a matrix.
 template <class T> Tensor<T> transpose(const Tensor<T>& x);
 
@@ -26,5 +24,4 @@ template <class T> Tensor<T> slice(const Tensor<T>& x, int axis, Index begin, In
 
 // The adjoint of slice: zeros before and after x along an axis.
 template <class T> Tensor<T> pad(const Tensor<T>& x, int axis, Index before, Index after);
-
 }  // namespace gradus

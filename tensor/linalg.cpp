@@ -1,15 +1,12 @@
 #include "tensor/linalg.hpp"
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-
 #include "tensor/elementwise.hpp"
 #include "tensor/layout.hpp"
 
 namespace gradus {
 namespace {
-
 template <class T> Index square_extent(const char* operation, const Tensor<T>& a) {
   if (a.rank() != 2 || a.shape()[0] != a.shape()[1])
     fail("{}: {} is not a square matrix", operation, a.shape());
@@ -30,62 +27,52 @@ double dot(Index n, const double* x, const double* y) {
   return std::accumulate(lanes, lanes + 8, 0.0);
 }
 
-// The reflection I - tau v v^T that takes x to (alpha, 0, ..., 0); v replaces x. Returns alpha.
-double householder(Index n, double* x, double* tau) {
-  const double norm = std::sqrt(dot(n, x, x));
-  *tau = 0;
-  if (norm == 0) return 0;
-  const double alpha = x[0] > 0 ? -norm : norm;  // the sign that does not cancel
-  x[0] -= alpha;
-  *tau = 2 / dot(n, x, x);
-  return alpha;
-}
-
-// A symmetric matrix as Q T Q^T with T tridiagonal and Q = H_0 H_1 ... H_{n-3}, where the
-// reflection H_k acts on the coordinates after k.
+// A symmetric matrix as Z^T T Z, with T tridiagonal and Z orthogonal.
 struct Tridiagonal {
-  std::vector<double> diagonal, below;  // n; n, of which the last is 0
-  std::vector<double> taus;             // n
-  Tensor<double> reflections;           // (n, n): v_k is row k after column k
+  std::vector<double> d, e;  // the diagonal (n), and what is below it (n, of which the last is 0)
+  Tensor<double> z;          // (n, n)
 };
 
+// Householder's way: the reflection H = I - tau v v^T of the coordinates after k, with tau = 2 /
+// v^T v and v = x -+ |x| e_1, takes the column x below a_kk to (+-|x|, 0, ..., 0).
 Tridiagonal tridiagonalize(Tensor<double> matrix) {
   const Index n = matrix.shape()[0];
-  Tridiagonal t{std::vector<double>(n), std::vector<double>(n), std::vector<double>(n),
-                Tensor<double>({n, n})};
-  double* a = matrix.mutable_data();
-  double* reflections = t.reflections.mutable_data();
-  std::vector<double> p(n);
+  Tridiagonal t{std::vector<double>(n), std::vector<double>(n), identity<double>(n)};
+  double *a = matrix.mutable_data(), *z = t.z.mutable_data();
+  std::vector<double> v(n), p(n);
   for (Index k = 0; k < n; ++k) {
-    t.diagonal[k] = a[k * n + k];
-    if (k == n - 1) break;
+    t.d[k] = a[k * n + k];
     const Index size = n - k - 1;
-    double* v = reflections + k * n + k + 1;
-    std::copy_n(a + k * n + k + 1, size, v);
-    if (size == 1) {
-      t.below[k] = v[0];
-      continue;
-    }
-    t.below[k] = householder(size, v, &t.taus[k]);
+    if (size == 0) break;
+    std::copy_n(a + k * n + k + 1, size, v.begin());
+    const double norm = std::sqrt(dot(size, v.data(), v.data()));
+    t.e[k] = v[0] > 0 ? -norm : norm;  // the sign with which v[0] does not cancel
+    v[0] -= t.e[k];
+    if (norm == 0) continue;
+    const double tau = 2 / dot(size, v.data(), v.data());
     // B <- H B H for the block B after k: with p = tau B v and w = p - (tau/2)(p^T v) v this is
-    // B - v w^T - w v^T.
-    double* b = a + (k + 1) * n + k + 1;
-    std::fill_n(p.begin(), size, 0.0);
-    for (Index i = 0; i < size; ++i) add_scaled(size, t.taus[k] * v[i], b + i * n, p.data());
-    add_scaled(size, -t.taus[k] / 2 * dot(size, p.data(), v), v, p.data());
+    // B - v w^T - w v^T.  Z <- H Z for its rows after k.
+    double *b = a + (k + 1) * n + k + 1, *rows = z + (k + 1) * n;
+    std::fill(p.begin(), p.end(), 0);
+    for (Index i = 0; i < size; ++i) add_scaled(size, tau * v[i], b + i * n, p.data());
+    add_scaled(size, -tau / 2 * dot(size, p.data(), v.data()), v.data(), p.data());
     parallel_for(size, std::max<Index>(1, 65536 / size), [&](Index begin, Index end) {
       for (Index i = begin; i < end; ++i)
         for (Index j = 0; j < size; ++j) b[i * n + j] -= v[i] * p[j] + p[i] * v[j];
     });
+    std::fill(p.begin(), p.end(), 0);
+    for (Index i = 0; i < size; ++i) add_scaled(n, tau * v[i], rows + i * n, p.data());
+    for (Index i = 0; i < size; ++i) add_scaled(n, -v[i], p.data(), rows + i * n);
   }
   return t;
 }
 
-// Turns (d, e), the diagonal and what is below it, into (eigenvalues, 0) by implicit QL steps with
-// Wilkinson's shift, applying each rotation to the rows of `vectors`.
-void diagonalize(std::vector<double>& d, std::vector<double>& e, Tensor<double>& vectors) {
-  const Index n = std::ssize(d);
-  double* rows = vectors.mutable_data();
+// Makes T diagonal by implicit QL steps with Wilkinson's shift: d then holds the eigenvalues, and
+// row i of z the eigenvector of d[i].
+void diagonalize(Tridiagonal& t) {
+  const Index n = std::ssize(t.d);
+  auto &d = t.d, &e = t.e;
+  double* rows = t.z.mutable_data();
   for (Index l = 0; l < n; ++l)
     for (int step = 0;; ++step) {
       Index m = l;  // the block l..m does not split further
@@ -100,8 +87,7 @@ void diagonalize(std::vector<double>& d, std::vector<double>& e, Tensor<double>&
         const double f = s * e[i], b = c * e[i], r = std::hypot(f, g);
         e[i + 1] = r;
         if (r == 0) break;
-        s = f / r;
-        c = g / r;
+        s = f / r, c = g / r;
         g = d[i + 1] - p;
         const double q = (d[i] - g) * s + 2 * c * b;
         p = s * q;
@@ -114,51 +100,10 @@ void diagonalize(std::vector<double>& d, std::vector<double>& e, Tensor<double>&
           y[k] = s * xk + c * yk;
         }
       }
-      if (i >= l) {  // underflow has split the block at i + 1
-        d[i + 1] -= p;
-      } else {
-        d[l] -= p;
-        e[l] = g;
-      }
+      d[i < l ? l : i + 1] -= p;  // in the second case underflow has split the block
+      if (i < l) e[l] = g;
       e[m] = 0;
     }
-}
-
-SymmetricEigen<double> eigen_in_double(const Tensor<double>& a) {
-  const Index n = square_extent("symmetric_eigen", a);
-  for (double value : a)
-    if (!std::isfinite(value)) fail("symmetric_eigen: the matrix {} holds {}", a.shape(), value);
-  const Tensor<double> lower = lower_triangle(a);
-  Tensor<double> matrix = lower + transpose(lower);
-  for (Index i = 0; i < n; ++i) matrix.mutable_data()[i * n + i] = a.data()[i * n + i];
-
-  Tridiagonal t = tridiagonalize(std::move(matrix));
-  Tensor<double> vectors = identity<double>(n);
-  diagonalize(t.diagonal, t.below, vectors);
-
-  SymmetricEigen<double> result{Tensor<double>({n}), Tensor<double>({n, n})};
-  std::vector<Index> order(n);
-  std::iota(order.begin(), order.end(), Index{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](Index i, Index j) { return t.diagonal[i] > t.diagonal[j]; });
-  double *values = result.values.mutable_data(), *out = result.vectors.mutable_data();
-  const double *from = vectors.data(), *reflections = t.reflections.data();
-  parallel_for(n, 8, [&](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i) {
-      values[i] = t.diagonal[order[i]];
-      double* v = out + i * n;
-      std::copy_n(from + order[i] * n, n, v);
-      for (Index k = n - 3; k >= 0; --k) {  // v <- H_0 H_1 ... H_{n-3} v
-        const double* h = reflections + k * n + k + 1;
-        add_scaled(n - k - 1, -t.taus[k] * dot(n - k - 1, h, v + k + 1), h, v + k + 1);
-      }
-      const double* largest = std::max_element(
-          v, v + n, [](double x, double y) { return std::fabs(x) < std::fabs(y); });
-      if (*largest < 0)
-        for (Index j = 0; j < n; ++j) v[j] = -v[j];
-    }
-  });
-  return result;
 }
 
 template <class T>
@@ -174,20 +119,16 @@ Tensor<T> solve(const char* operation, const Tensor<T>& l, const Tensor<T>& b, b
   for (Index i = 0; i < n; ++i)
     if (a[i * n + i] == 0)
       fail("{}: the matrix is singular: element {} of its diagonal is 0", operation, i);
-  if (!transposed) {
-    for (Index i = 0; i < n; ++i) {
+  for (Index step = 0; step < n; ++step) {
+    const Index i = transposed ? n - 1 - step : step;
+    if (!transposed)
       for (Index j = 0; j < i; ++j) add_scaled(m, -a[i * n + j], x + j * m, x + i * m);
-      for (Index k = 0; k < m; ++k) x[i * m + k] /= a[i * n + i];
-    }
-  } else {
-    for (Index i = n - 1; i >= 0; --i) {
-      for (Index k = 0; k < m; ++k) x[i * m + k] /= a[i * n + i];
+    for (Index k = 0; k < m; ++k) x[i * m + k] /= a[i * n + i];
+    if (transposed)
       for (Index j = 0; j < i; ++j) add_scaled(m, -a[i * n + j], x + i * m, x + j * m);
-    }
   }
   return result;
 }
-
 }  // namespace
 
 template <class T> Tensor<T> cholesky(const Tensor<T>& a) {
@@ -199,8 +140,8 @@ template <class T> Tensor<T> cholesky(const Tensor<T>& a) {
     T* row = u + k * n;
     if (!(row[k] > 0))
       fail(
-          "cholesky: {} is not positive definite: pivot {} is {}. Is it a covariance? "
-          "Adding a small multiple of the identity helps against rounding.",
+          "cholesky: {} is not positive definite: pivot {} is {}; against rounding, add a small "
+          "multiple of the identity",
           a.shape(), k, row[k]);
     const T root = std::sqrt(row[k]);
     for (Index j = 0; j < k; ++j) row[j] = 0;
@@ -238,20 +179,36 @@ template <class T> Tensor<T> lower_triangle(const Tensor<T>& a) {
   return result;
 }
 
-template <class T> SymmetricEigen<T> symmetric_eigen(const Tensor<T>& a) {
-  const SymmetricEigen<double> result = eigen_in_double(cast<double>(a));
-  return {cast<T>(result.values), cast<T>(result.vectors)};
+template <class T> SymmetricEigen<T> symmetric_eigen(const Tensor<T>& matrix) {
+  const Index n = square_extent("symmetric_eigen", matrix);
+  for (T x : matrix)
+    if (!std::isfinite(x)) fail("symmetric_eigen: the matrix {} holds {}", matrix.shape(), x);
+  Tensor<double> a = lower_triangle(cast<double>(matrix));
+  for (Index i = 0; i < n; ++i)
+    for (Index j = 0; j < i; ++j) a.set({j, i}, a(i, j));
+  Tridiagonal t = tridiagonalize(std::move(a));
+  diagonalize(t);
+
+  std::vector<Index> order(n);
+  std::iota(order.begin(), order.end(), Index{0});
+  std::stable_sort(order.begin(), order.end(), [&](Index i, Index j) { return t.d[i] > t.d[j]; });
+  Tensor<double> values({n}, t.d), vectors = rows(t.z, order);
+  for (Index i = 0; i < n; ++i) {
+    double* v = vectors.mutable_data() + i * n;
+    auto smaller = [](double x, double y) { return std::fabs(x) < std::fabs(y); };
+    if (*std::max_element(v, v + n, smaller) < 0) std::transform(v, v + n, v, std::negate<>());
+  }
+  return {cast<T>(rows(values, order)), cast<T>(vectors)};
 }
 
-#define GRADUS_INSTANTIATE(T)                                                    \
-  template Tensor<T> cholesky(const Tensor<T>&);                                 \
-  template Tensor<T> solve_lower(const Tensor<T>&, const Tensor<T>&);            \
-  template Tensor<T> solve_lower_transposed(const Tensor<T>&, const Tensor<T>&); \
-  template Tensor<T> solve_positive(const Tensor<T>&, const Tensor<T>&);         \
-  template Tensor<T> log_determinant(const Tensor<T>&);                          \
-  template Tensor<T> lower_triangle(const Tensor<T>&);                           \
-  template SymmetricEigen<T> symmetric_eigen(const Tensor<T>&);
+#define GRADUS_UNARY_OF(f, T) template Tensor<T> f(const Tensor<T>&);
+#define GRADUS_BINARY_OF(f, T) template Tensor<T> f(const Tensor<T>&, const Tensor<T>&);
+#define GRADUS_INSTANTIATE(T)                                                      \
+  GRADUS_UNARY_OF(cholesky, T)                                                     \
+  GRADUS_UNARY_OF(log_determinant, T) GRADUS_UNARY_OF(lower_triangle, T)           \
+      GRADUS_BINARY_OF(solve_lower, T) GRADUS_BINARY_OF(solve_lower_transposed, T) \
+          GRADUS_BINARY_OF(solve_positive, T) template SymmetricEigen<T>           \
+          symmetric_eigen(const Tensor<T>&);
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)
-
 }  // namespace gradus

@@ -3,7 +3,6 @@
 
 // Linear algebra of square matrices. All functions throw Error when the shapes do not fit.
 namespace gradus {
-
 // The lower triangular L with L L^T = (A + A^T) / 2, for a positive definite matrix. Throws Error
 // that names the pivot when A is not positive definite.
 template <class T> Tensor<T> cholesky(const Tensor<T>& a);
@@ -31,5 +30,4 @@ template <class T> struct SymmetricEigen {
 // (Golub and Van Loan, Matrix Computations, 8.3). Only the lower triangle is read. Throws Error
 // when A holds a NaN or an infinity.
 template <class T> SymmetricEigen<T> symmetric_eigen(const Tensor<T>& a);
-
 }  // namespace gradus

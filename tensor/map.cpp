@@ -1,7 +1,6 @@
 #include "tensor/map.hpp"
 
 namespace gradus::detail {
-
 Walk::Walk(const char* operation, const Shape& x, const Shape& y)
     : shape(broadcast(operation, x, y)) {
   // From the last axis to the first, an axis joins its inner neighbour when each operand either
@@ -45,5 +44,4 @@ std::pair<Index, Index> Walk::offsets(Index r) const {
   }
   return {i, j};
 }
-
 }  // namespace gradus::detail

@@ -1,12 +1,9 @@
 #pragma once
 #include <algorithm>
-
 #include "tensor/tensor.hpp"
 
 namespace gradus {
-
 namespace detail {
-
 constexpr Index kPiece = 1 << 15;  // elements that one thread takes at a time
 
 // How two broadcast operands are walked: `rows` runs of `run` elements each, along which each
@@ -24,7 +21,6 @@ struct Walk {
   int rank_ = 0;  // of what is left of the axes, without the run
   std::array<Index, Shape::kMaxRank> extents_, x_strides_, y_strides_;
 };
-
 }  // namespace detail
 
 // z[i] = f(x[i]).
@@ -71,5 +67,4 @@ Tensor<T> zip(const char* operation, const Tensor<T>& x, const Tensor<T>& y, F f
   }
   return result;
 }
-
 }  // namespace gradus

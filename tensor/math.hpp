@@ -9,9 +9,7 @@
 // Float results are within 3 units in the last place; NaN, infinities, zeros and the smallest
 // numbers behave as in the C library.
 namespace gradus::math {
-
 namespace detail {
-
 // x = n ln 2 + r with |r| <= ln(2)/2, and e^r - 1 = r + r^2 P(r).  P: Cephes, expf.
 struct ExpParts {
   float expm1_r;
@@ -35,7 +33,6 @@ inline ExpParts exp_parts(float x) {
 }
 // 2^n for -126 <= n <= 127.
 inline float power_of_two(std::int32_t n) { return std::bit_cast<float>((n + 127) << 23); }
-
 }  // namespace detail
 
 inline double exp(double x) { return std::exp(x); }
@@ -98,5 +95,4 @@ template <class T> T sigmoid(T x) { return T(1) / (T(1) + exp(-x)); }
 
 // ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|), in which nothing overflows.
 template <class T> T softplus(T x) { return (x < T(0) ? T(0) : x) + log1p(exp(-std::fabs(x))); }
-
 }  // namespace gradus::math

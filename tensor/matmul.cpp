@@ -1,5 +1,4 @@
 #include "tensor/matmul.hpp"
-
 #include <algorithm>
 #include <memory>
 
@@ -17,7 +16,6 @@
 // second. Packing reads a and b through two strides, which is why the transposed products are free.
 namespace gradus {
 namespace {
-
 #if defined(__AVX512F__)
 constexpr int kVectorBytes = 64, kRows = 8;
 #elif defined(__AVX__)
@@ -173,7 +171,6 @@ Tensor<T> product(const char* operation, const Tensor<T>& x, bool transpose_x, c
   (m * n * k < 4096 ? multiply_small<T> : multiply<T>)(a, b, result.mutable_data(), m, n, k);
   return result;
 }
-
 }  // namespace
 
 template <class T> Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
@@ -208,5 +205,4 @@ template <class T> Tensor<T> matmul_naive(const Tensor<T>& a, const Tensor<T>& b
   template Tensor<T> matmul_naive(const Tensor<T>&, const Tensor<T>&);
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)
-
 }  // namespace gradus

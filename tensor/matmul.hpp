@@ -5,7 +5,6 @@
 // written out. All throw Error unless both are matrices whose inner extents agree. The order of the
 // additions depends on the shapes only.
 namespace gradus {
-
 // (m, k) x (k, n) -> (m, n):  a b
 template <class T> Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b);
 
@@ -17,5 +16,4 @@ template <class T> Tensor<T> matmul_nt(const Tensor<T>& a, const Tensor<T>& b);
 
 // a b by its definition, three loops: what the fast ones are compared with, by tests and readers.
 template <class T> Tensor<T> matmul_naive(const Tensor<T>& a, const Tensor<T>& b);
-
 }  // namespace gradus

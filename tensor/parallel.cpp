@@ -1,5 +1,4 @@
 #include "tensor/parallel.hpp"
-
 #include <algorithm>
 #include <atomic>
 #include <charconv>
@@ -8,12 +7,10 @@
 #include <exception>
 #include <mutex>
 #include <thread>
-
 #include "tensor/error.hpp"
 
 namespace gradus {
 namespace {
-
 // Whether this thread is inside a piece: loops that it starts there run on it alone.
 thread_local bool inside_a_piece = false;
 
@@ -115,7 +112,6 @@ int threads_asked_for() {
     fail("GRADUS_NUM_THREADS is '{}': give a number of threads from 1 to 256, or unset it", text);
   return n;
 }
-
 }  // namespace
 
 int num_threads() {
@@ -131,5 +127,4 @@ void detail::parallel_for(Index n, Index grain, PieceFunction function, const vo
   for (Index begin = 0; begin < n; begin += grain)
     function(body, begin, std::min(begin + grain, n));
 }
-
 }  // namespace gradus

@@ -2,7 +2,6 @@
 #include "tensor/shape.hpp"
 
 namespace gradus {
-
 // The number of threads that parallel_for uses: GRADUS_NUM_THREADS where that is set (throws Error
 // when it is no number from 1 to 256), otherwise the number of cores.
 int num_threads();
@@ -29,5 +28,4 @@ template <class Body> void parallel_for(Index n, Index grain, const Body& body) 
   };
   detail::parallel_for(n, grain, piece, &body);
 }
-
 }  // namespace gradus

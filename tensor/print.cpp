@@ -1,10 +1,8 @@
 #include "tensor/tensor.hpp"
-
 #include <cmath>
 
 namespace gradus {
 namespace {
-
 constexpr Index kMostPrinted = 1000;  // elements; beyond that each axis shows only its ends
 constexpr Index kEdge = 3;
 constexpr int kMostDigits = 8;  // after the point
@@ -70,7 +68,6 @@ template <class T> struct Printer {
     out += ']';
   }
 };
-
 }  // namespace
 
 template <class T> std::string to_string(const Tensor<T>& x) {
@@ -95,5 +92,4 @@ template <class T> std::string to_string(const Tensor<T>& x) {
 
 template std::string to_string(const Tensor<float>&);
 template std::string to_string(const Tensor<double>&);
-
 }  // namespace gradus

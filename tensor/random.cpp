@@ -1,6 +1,5 @@
 // Compiled without fused multiply-add (see CMakeLists.txt), so that every platform rounds alike.
 #include "tensor/random.hpp"
-
 #include <bit>
 #include <cmath>
 #include <locale>
@@ -9,7 +8,6 @@
 
 namespace gradus {
 namespace {
-
 // ln x for 0 < x <= 1 and x normal: x = m 2^e, ln m = 2 artanh((m - 1) / (m + 1)) by its series.
 // The C library's log differs between platforms in the last bit.
 double portable_log(double x) {
@@ -48,7 +46,6 @@ constexpr double kF[8] = {1.0, 5.99832206555887937690e-1, 1.36929880922735805310
     1.48753612908506148525e-2, 7.86869131145613259100e-4, 1.84631831751005468180e-5,
     1.42151175831644588870e-7, 2.04426310338993978564e-15};
 // clang-format on
-
 }  // namespace
 
 double normal_quantile(double p) {
@@ -132,5 +129,4 @@ template Tensor<float> Rng::uniform(const Shape&, float, float);
 template Tensor<double> Rng::uniform(const Shape&, double, double);
 template Tensor<float> Rng::normal(const Shape&);
 template Tensor<double> Rng::normal(const Shape&);
-
 }  // namespace gradus

@@ -1,11 +1,9 @@
 #pragma once
 #include <random>
 #include <string>
-
 #include "tensor/tensor.hpp"
 
 namespace gradus {
-
 // The x with P(z <= x) = p for a standard normal z: the inverse of its distribution function, to
 // about 1e-15 relative. -infinity at 0 and +infinity at 1. Throws Error outside [0, 1].
 // Source: M. Wichura, Algorithm AS 241, Applied Statistics 37 (1988), 477-484, PPND16.
@@ -42,5 +40,4 @@ class Rng {
  private:
   std::mt19937_64 engine_;
 };
-
 }  // namespace gradus

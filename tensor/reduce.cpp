@@ -1,13 +1,15 @@
 #include "tensor/reduce.hpp"
-
 #include "tensor/elementwise.hpp"
 
 namespace gradus {
 namespace {
-
 // A tensor seen as (outer, n, inner), of which n is reduced.
 struct Fold {
-  Index outer, n, inner;
+  Fold(const Shape& shape, int axis) : n(shape[axis]) {
+    for (int k = 0; k < shape.rank(); ++k)
+      if (k != axis) (k < axis ? outer : inner) *= shape[k];
+  }
+  Index outer = 1, n, inner = 1;
 };
 
 // Sixteen running sums that the compiler keeps in vector registers, emptied into a double every
@@ -51,44 +53,32 @@ template <class T> void sum_fold(const T* x, T* y, const Fold& fold) {
 }
 
 template <class T> void max_fold(const T* x, T* y, const Fold& fold) {
-  const auto [outer, n, inner] = fold;
-  for (Index o = 0; o < outer; ++o)
-    for (Index i = 0; i < n; ++i) {
-      const T* row = x + (o * n + i) * inner;
-      T* best = y + o * inner;
-      for (Index j = 0; j < inner; ++j)
-        if (i == 0 || row[j] > best[j] || row[j] != row[j]) best[j] = row[j];
-    }
+  for (Index i = 0; i < fold.outer * fold.n; ++i) {
+    const T* row = x + i * fold.inner;
+    T* best = y + i / fold.n * fold.inner;
+    for (Index j = 0; j < fold.inner; ++j)
+      if (i % fold.n == 0 || row[j] > best[j] || row[j] != row[j]) best[j] = row[j];
+  }
 }
 
-// Reduces by `fold`, one run of neighbouring axes at a time, from the last to the first.
+// Reduces by `fold`, one axis at a time, from the last to the first.
 template <class T, class FoldFunction>
-Tensor<T> reduce(const char* operation, const Tensor<T>& x, const Axes& axes, bool keep,
+Tensor<T> reduce(const char* operation, Tensor<T> x, const Axes& axes, bool keep,
                  FoldFunction fold) {
-  const Shape result_shape = reduced(operation, x.shape(), axes, keep);
+  const Shape result = reduced(operation, x.shape(), axes, keep);
   const Shape kept = reduced(operation, x.shape(), axes, true);
-  Tensor<T> y = x;
-  for (int last = x.rank() - 1; last >= 0; --last) {
-    if (kept[last] == x.shape()[last]) continue;
-    int first = last;
-    while (first > 0 && kept[first - 1] != x.shape()[first - 1]) --first;
-    Fold extents{1, 1, 1};
-    Shape shape = y.shape();
-    for (int k = 0; k < first; ++k) extents.outer *= shape[k];
-    for (int k = first; k <= last; ++k) extents.n *= shape[k], shape = shape.with(k, 1);
-    for (int k = last + 1; k < shape.rank(); ++k) extents.inner *= shape[k];
-    auto z = Tensor<T>::uninitialized(shape);
-    fold(y.data(), z.mutable_data(), extents);
-    y = std::move(z);
-    last = first;
+  for (int axis = x.rank() - 1; axis >= 0; --axis) {
+    if (kept[axis] == x.shape()[axis]) continue;
+    auto y = Tensor<T>::uninitialized(x.shape().with(axis, 1));
+    fold(x.data(), y.mutable_data(), Fold(x.shape(), axis));
+    x = std::move(y);
   }
-  return y.reshape(result_shape);
+  return x.reshape(result);
 }
 
 template <class T> void require_elements(const char* operation, const Tensor<T>& x) {
   if (x.empty()) fail("{}: {} has no elements", operation, x.shape());
 }
-
 }  // namespace
 
 template <class T> Tensor<T> sum(const Tensor<T>& x, const Axes& axes, bool keep) {
@@ -116,16 +106,13 @@ template <class T> Tensor<T> logsumexp(const Tensor<T>& x, const Axes& axes, boo
 }
 
 template <class T> std::vector<Index> argmax(const Tensor<T>& x, int axis) {
-  const int k = normalize_axis("argmax", axis, x.shape());
-  if (x.shape()[k] == 0) fail("argmax: axis {} of {} has no elements", axis, x.shape());
-  Index inner = 1;
-  for (int i = k + 1; i < x.rank(); ++i) inner *= x.shape()[i];
-  const Index n = x.shape()[k];
-  std::vector<Index> best(x.size() / n, 0);
-  for (Index i = 0; i < static_cast<Index>(best.size()); ++i) {
-    const T* column = x.data() + i / inner * n * inner + i % inner;
-    for (Index j = 1; j < n; ++j) {
-      const T candidate = column[j * inner], leader = column[best[i] * inner];
+  const Fold fold(x.shape(), normalize_axis("argmax", axis, x.shape()));
+  if (fold.n == 0) fail("argmax: axis {} of {} has no elements", axis, x.shape());
+  std::vector<Index> best(fold.outer * fold.inner, 0);
+  for (Index i = 0; i < std::ssize(best); ++i) {
+    const T* column = x.data() + i / fold.inner * fold.n * fold.inner + i % fold.inner;
+    for (Index j = 1; j < fold.n; ++j) {
+      const T candidate = column[j * fold.inner], leader = column[best[i] * fold.inner];
       if (candidate > leader || (candidate != candidate && leader == leader)) best[i] = j;
     }
   }
@@ -160,5 +147,4 @@ template <class T> Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape
   template Tensor<T> broadcast_to(const Tensor<T>&, const Shape&);
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)
-
 }  // namespace gradus

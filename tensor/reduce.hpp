@@ -5,7 +5,6 @@
 // each reduced axis in place with extent 1. All throw Error when an axis is out of range or named
 // twice. Sums are accumulated in double and in an order that depends on the shape only.
 namespace gradus {
-
 // An empty sum is 0.
 template <class T> Tensor<T> sum(const Tensor<T>& x, const Axes& axes = {}, bool keep = false);
 // These three throw Error when there is nothing to reduce.
@@ -25,5 +24,4 @@ template <class T> Tensor<T> sum_to(const Tensor<T>& x, const Shape& shape);
 
 // Repeats x along axes of extent 1 and along new leading axes. Throws Error when it does not fit.
 template <class T> Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape);
-
 }  // namespace gradus

@@ -1,11 +1,8 @@
 #include "tensor/shape.hpp"
-
 #include <limits>
-
 #include "tensor/error.hpp"
 
 namespace gradus {
-
 std::string list(std::span<const Index> numbers) {
   std::string text = "(";
   for (Index n : numbers) text += (text.size() > 1 ? ", " : "") + std::to_string(n);
@@ -75,5 +72,4 @@ Shape reduced(const char* operation, const Shape& shape, const Axes& axes, bool 
       extents[rank++] = 1;
   return Shape(std::span(extents.data(), rank));
 }
-
 }  // namespace gradus

@@ -1,6 +1,5 @@
 #pragma once
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -10,7 +9,6 @@
 #include <vector>
 
 namespace gradus {
-
 using Index = std::int64_t;
 
 // Extents or indices for a message: "(2, 3)", "(3)", "()".
@@ -61,7 +59,6 @@ Shape broadcast(const char* operation, const Shape& a, const Shape& b);
 
 // The shape that is left of `shape` when `axes` are reduced (all of them when `axes` is empty).
 Shape reduced(const char* operation, const Shape& shape, const Axes& axes, bool keep);
-
 }  // namespace gradus
 
 template <> struct fmt::formatter<gradus::Shape> {

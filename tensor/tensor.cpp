@@ -1,9 +1,7 @@
 #include "tensor/tensor.hpp"
-
 #include <algorithm>
 
 namespace gradus {
-
 template <class T> Tensor<T> Tensor<T>::uninitialized(const Shape& shape) {
   Tensor x;
   x.shape_ = shape;
@@ -127,5 +125,4 @@ template <class To, class From> Tensor<To> cast(const Tensor<From>& x) {
   template Tensor<T> cast(const Tensor<double>&);
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)
-
 }  // namespace gradus

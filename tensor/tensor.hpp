@@ -3,14 +3,12 @@
 #include <cstring>
 #include <type_traits>
 #include <vector>
-
 #include "tensor/block.hpp"
 #include "tensor/error.hpp"
 #include "tensor/parallel.hpp"
 #include "tensor/shape.hpp"
 
 namespace gradus {
-
 // A value: a shape and its numbers, contiguous and row-major (the last axis runs fastest), so the
 // element (i, j) of a (2, 3) matrix stands at offset 3 i + j.
 //
@@ -93,7 +91,6 @@ template <class To, class From> Tensor<To> cast(const Tensor<From>& x);
 // The tensor as NumPy prints it: nested brackets, columns aligned, at most 8 digits after the
 // point, and the middle left out of tensors of more than 1000 elements.
 template <class T> std::string to_string(const Tensor<T>& x);
-
 }  // namespace gradus
 
 // fmt::print("{}\n", x)

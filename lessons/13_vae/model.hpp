@@ -1,4 +1,6 @@
 #pragma once
+#include <cmath>
+
 #include "nn/distributions.hpp"
 #include "nn/layers.hpp"
 
@@ -58,22 +60,25 @@ template <class T> class Vae {
   nn::Linear<T> encoder_, to_mean_, to_log_var_, decoder_, to_logits_;
 };
 
+// a ln b, and 0 where a = 0.
+inline double xlogy(double a, double b) { return a == 0 ? 0 : a * std::log(b); }
+
 // What no decoder of grey levels can beat: the mean over images of sum_d H(x_d), with the entropy
-// H(p) = -p ln p - (1 - p) ln(1 - p). Each pixel's cross-entropy is least where the model says x.
+// H(p) = -p ln p - (1 - p) ln(1 - p). A pixel's cross-entropy is least where the model says x_d.
 template <class T> double entropy_of_pixels(const Tensor<T>& x) {
-  auto entropy = [](T p) {
-    auto term = [](double v) { return v > 0 ? -v * std::log(v) : 0.0; };
-    return static_cast<T>(term(p) + term(1 - static_cast<double>(p)));
-  };
-  return sum(map(x, entropy)).item() / static_cast<double>(x.extent(0));
+  double total = 0;
+  for (double p : x) total -= xlogy(p, p) + xlogy(1 - p, 1 - p);
+  return total / static_cast<double>(x.extent(0));
 }
 
-// What a VAE gets when all its latents are dead: one set of probabilities for every image, at best
-// the mean pixels of the training set.
+// What a VAE gets when all its latents are dead: the same probabilities for every image, at best
+// the mean pixels of the training set. Linear in x, so the mean test image is enough.
 template <class T>
 double negative_log_likelihood_of_means(const Tensor<T>& train, const Tensor<T>& test) {
-  const Tensor<double> p = cast<double>(mean(train, {0})), x = cast<double>(mean(test, {0}));
-  return -sum(x * log(p) + (1 - x) * log(1 - p)).item();  // linear in x: the mean image suffices
+  const Tensor<T> p = mean(train, {0}), x = mean(test, {0});
+  double total = 0;
+  for (Index d = 0; d < p.size(); ++d) total -= xlogy(x(d), p(d)) + xlogy(1 - x(d), 1 - p(d));
+  return total;
 }
 
 }  // namespace gradus

@@ -1,20 +1,16 @@
 #include "tensor/io/file.hpp"
-
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
-
 #include "tensor/error.hpp"
 
 namespace gradus::io {
 namespace {
-
 struct Close {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
 using File = std::unique_ptr<std::FILE, Close>;
-
 }  // namespace
 
 std::string read_file(const std::filesystem::path& path) {
@@ -44,5 +40,4 @@ void write_file(const std::filesystem::path& path, std::string_view bytes) {
     fail("cannot write {}: {}", path.string(), std::strerror(error));
   }
 }
-
 }  // namespace gradus::io

@@ -1,18 +1,14 @@
 #include "tensor/io/idx.hpp"
-
 #include <zlib.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <limits>
 #include <memory>
-
 #include "tensor/io/file.hpp"
 
 namespace gradus::io {
 namespace {
-
 constexpr unsigned char kUnsignedByte = 8;
 
 struct Bytes {
@@ -84,7 +80,6 @@ void write(const std::filesystem::path& path, const Shape& shape, const std::str
   }
   write_file(path, bytes + numbers);
 }
-
 }  // namespace
 
 template <class T> Tensor<T> read_idx_images(const std::filesystem::path& path) {
@@ -130,5 +125,4 @@ template Tensor<float> read_idx_images(const std::filesystem::path&);
 template Tensor<double> read_idx_images(const std::filesystem::path&);
 template void write_idx_images(const std::filesystem::path&, const Tensor<float>&);
 template void write_idx_images(const std::filesystem::path&, const Tensor<double>&);
-
 }  // namespace gradus::io

@@ -1,6 +1,5 @@
 #pragma once
 #include <filesystem>
-
 #include "tensor/tensor.hpp"
 
 // The IDX format of MNIST and its relatives (http://yann.lecun.com/exdb/mnist), gzipped or not:
@@ -9,7 +8,6 @@
 //     extents               4 bytes each, the most significant first
 //     the numbers           row-major
 namespace gradus::io {
-
 // Images as pixels in [0, 1], a byte b being b / 255: a file of shape (N, H, W) gives (N, H, W).
 // Throws Error when the file cannot be read, is no IDX file of unsigned bytes and at least one
 // axis, is truncated, has bytes after its end, or when its gzip checksum fails.
@@ -25,5 +23,4 @@ void write_idx_images(const std::filesystem::path& path, const Tensor<T>& images
 
 // Throws Error when a label is not in 0, ..., 255 or the file cannot be written.
 void write_idx_labels(const std::filesystem::path& path, const std::vector<Index>& labels);
-
 }  // namespace gradus::io

@@ -1,14 +1,11 @@
 #include "tensor/io/safetensors.hpp"
-
 #include <algorithm>
 #include <bit>
 #include <nlohmann/json.hpp>
-
 #include "tensor/io/file.hpp"
 
 namespace gradus::io {
 namespace {
-
 static_assert(std::endian::native == std::endian::little, "the numbers are written as they are");
 
 constexpr std::size_t kLargestHeader = 100'000'000;  // the reference implementation's limit
@@ -93,7 +90,6 @@ template <class T> SafeTensors<T> parse(const std::string& bytes) {
   }
   return result;
 }
-
 }  // namespace
 
 template <class T> const Tensor<T>& SafeTensors<T>::at(const std::string& name) const {
@@ -143,5 +139,4 @@ void write_safetensors(const std::filesystem::path& path,
                                   const std::map<std::string, std::string>&);
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)
-
 }  // namespace gradus::io

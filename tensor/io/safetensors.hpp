@@ -2,7 +2,6 @@
 #include <filesystem>
 #include <map>
 #include <string>
-
 #include "tensor/tensor.hpp"
 
 // The safetensors format (https://github.com/huggingface/safetensors): named tensors that any
@@ -14,7 +13,6 @@
 //                                  "__metadata__": {"key": "value", ...}}
 //     the numbers           row-major, little-endian, at these offsets from the header's end
 namespace gradus::io {
-
 template <class T> struct SafeTensors {
   std::map<std::string, Tensor<T>> tensors;
   std::map<std::string, std::string> metadata;
@@ -34,5 +32,4 @@ template <class T>
 void write_safetensors(const std::filesystem::path& path,
                        const std::map<std::string, Tensor<T>>& tensors,
                        const std::map<std::string, std::string>& metadata = {});
-
 }  // namespace gradus::io

@@ -1,0 +1,39 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "lessons/kit/lesson.hpp"
+#include "tensor/tensor.hpp"
+
+namespace gradus::kit {
+
+// Images of K classes. N of them to train on, M to test with.
+struct ImageData {
+  std::string name;                      // "fashion-mnist"; "fashion-mnist-4000" for a piece of it
+  Tensor<float> train_images;            // (N, height * width), pixels in [0, 1]
+  std::vector<Index> train_labels;       // N numbers from 0 to K - 1
+  Tensor<float> test_images;             // (M, height * width)
+  std::vector<Index> test_labels;        // M
+  Index height = 0, width = 0;           // pixels
+  std::vector<std::string> class_names;  // K
+  std::string provenance;                // a sentence: what these images are and why these
+};
+
+// Loads the images that a lesson is about, prints where they come from, and has them named in
+// results.json:
+//
+//     --data DIR            the IDX set in that directory
+//     --quick               4,000 + 1,000 images of Fashion-MNIST that come with Gradus
+//     --quick --data DIR    the first 4,000 + 1,000 images of that set
+//     otherwise             Fashion-MNIST from its Debian package; without it, as --quick
+//
+// Throws Error when files are missing or damaged, images and labels do not match, or there are no
+// images.
+ImageData load_images(Lesson& lesson);
+
+// The same without a lesson around it. `package` is where the Debian package puts its files.
+ImageData load_images(const Options& options,
+                      const std::filesystem::path& package = "/usr/share/datasets/fashion-mnist");
+
+}  // namespace gradus::kit

@@ -1,0 +1,116 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tensor/shape.hpp"
+
+// What every lesson's program does besides its lesson: options, results, errors, interrupts.
+//
+//     int main(int argc, char** argv) {
+//       return kit::run({.name = "13_vae", .title = "...", .epochs = 10, .quick_epochs = 3}, argc,
+//                       argv, [](kit::Lesson& lesson) { ... });
+//     }
+namespace gradus::kit {
+
+// What the user asked for.
+struct Options {
+  bool quick = false;               // less data, fewer epochs: done in seconds
+  int epochs = 0;                   // how often to go through the training data; may be 0
+  std::uint64_t seed = 0;           // of all random numbers
+  std::filesystem::path data = {};  // directory of an IDX set; empty: Fashion-MNIST
+  std::filesystem::path out = "out";
+  bool show = false;    // open the figures at the end
+  bool resume = false;  // go on from the last checkpoint
+};
+
+// What a lesson says of itself.
+struct About {
+  std::string name;  // of its directory: "13_vae"
+  std::string title = {};
+  int epochs = 0;        // by default; 0 where nothing is trained in epochs
+  int quick_epochs = 0;  // with --quick
+};
+
+// What a number should be: within `tolerance` of `value`.
+struct Expected {
+  double value;
+  double tolerance;
+  bool range = false;  // shown as its two ends
+
+  bool admits(double x) const;  // false for NaN
+};
+// Within a fraction of |value|: relative(68.2, 1e-8).
+Expected relative(double value, double fraction);
+// Anywhere from low to high.
+Expected between(double low, double high);
+
+// One run of a lesson's program.
+class Lesson {
+ public:
+  const Options& options() const { return options_; }
+  // Where this lesson writes, out/13_vae: it exists.
+  const std::filesystem::path& directory() const { return directory_; }
+  // The path of a file in that directory that the lesson is about to write; listed at the end.
+  std::filesystem::path file(const std::string& name);
+
+  // Records a key number, for the table at the end and for results.json. `name` is in snake_case;
+  // `unit` is "" for a pure number. NaN and infinity are never as expected.
+  void result(const std::string& name, double value, const std::string& unit,
+              const std::optional<Expected>& expected = {});
+  // Records which data set the numbers were measured on.
+  void data(const std::string& name, Index train, Index test);
+  // Records a figure, NAME.gp and NAME.png, and, when it could not be drawn, why.
+  void figure(const std::string& name, const std::string& problem = "");
+
+  // Whether Ctrl-C was pressed (or SIGTERM came): a training loop then stops, and the lesson draws
+  // and reports what there is. A second Ctrl-C ends the program at once. A lesson without epochs is
+  // ended by the first.
+  bool interrupted() const;
+
+ private:
+  struct Result {
+    std::string name;
+    double value;
+    std::string unit;
+    std::optional<Expected> expected;
+    bool ok;
+  };
+  struct Data {
+    std::string name;
+    Index train, test;
+  };
+  struct Figure {
+    std::string name, problem;
+  };
+  friend int run(const About&, int, char**, const std::function<void(Lesson&)>&);
+
+  Lesson(const About& about, Options options, std::string command);
+  int finish();
+  void print_table() const;
+  void print_files() const;
+  void write_results() const;
+  void show() const;
+
+  About about_;
+  Options options_;
+  std::string command_;  // that runs this lesson again with the same options
+  std::filesystem::path directory_;
+  std::chrono::steady_clock::time_point start_;
+  std::vector<Result> results_;
+  std::optional<Data> data_;
+  std::vector<Figure> figures_;
+  std::vector<std::string> files_;
+};
+
+// Runs a lesson: reads the options, prints the title, makes the output directory, runs `body`,
+// prints the table of results and writes results.json. Returns the exit status: 0 when all numbers
+// are as expected, 1 when some are not, 2 after an error, whose message it prints, 130 after an
+// interrupt.
+int run(const About& about, int argc, char** argv, const std::function<void(Lesson&)>& body);
+
+}  // namespace gradus::kit
