@@ -20,7 +20,6 @@ struct GradcheckReport {
   explicit operator bool() const { return ok; }
 };
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
-
 // Compares the tape's gradient of f with finite differences, for every element of every input:
 //
 //     EXPECT_TRUE(gradcheck([](auto& x) { return softmax(x[0] * x[1]); }, {a, b}));

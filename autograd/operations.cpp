@@ -4,17 +4,13 @@
 #include "autograd/operations.hpp"
 
 namespace gradus {
-namespace {
-// 1 where a > b, 0 where a < b, and half where they are equal.
-template <class T> Tensor<T> share(const Var<T>& a, const Var<T>& b) {
-  return (greater(a.value(), b.value()) + greater_equal(a.value(), b.value())) * T(0.5);
-}
-}  // namespace
+// Below, a line is an operation: its function in tensor/, the name that a tape shows, and its
+// rules.
 
-// An elementwise function of x: its name, and dx.
-#define GRADUS_UNARY(f, dx)                                                             \
+// Of x: dx.
+#define GRADUS_UNARY(f, name, dx)                                                       \
   template <class T> Var<T> f(const Var<T>& x) {                                        \
-    return record(#f, f(x.value()),                                                     \
+    return record(name, f(x.value()),                                                   \
                   wrt(x,                                                                \
                       [=]([[maybe_unused]] const Var<T>& dz,                            \
                           [[maybe_unused]] const Var<T>& z) -> Var<T> { return dx; })); \
@@ -22,27 +18,14 @@ template <class T> Tensor<T> share(const Var<T>& a, const Var<T>& b) {
   template Var<float> f(const Var<float>&);                                             \
   template Var<double> f(const Var<double>&);
 
-// clang-format off
-GRADUS_UNARY(operator-, -dz)
-GRADUS_UNARY(exp,       dz * z)
-GRADUS_UNARY(expm1,     dz * (z + 1))
-GRADUS_UNARY(log,       dz / x)
-GRADUS_UNARY(log1p,     dz / (1 + x))
-GRADUS_UNARY(sqrt,      dz / (2 * z))
-GRADUS_UNARY(square,    2 * dz * x)
-GRADUS_UNARY(abs,       dz * sign(x.value()))
-GRADUS_UNARY(tanh,      dz * (1 - square(z)))
-GRADUS_UNARY(sigmoid,   dz * (z * (1 - z)))
-GRADUS_UNARY(softplus,  dz * sigmoid(x))
-GRADUS_UNARY(relu,      dz * greater(x.value(), 0))
-
-// An elementwise function of x and y: dx and dy, which are then summed over what was broadcast.
-#define GRADUS_BINARY(f, shown, dx, dy)                                                           \
+// Of x and y: dx and dy, which are then summed over the axes along which x or y was broadcast.
+#define GRADUS_BINARY(f, name, dx, dy)                                                            \
   template <class T> Var<T> f(const Var<T>& x, const Var<T>& y) {                                 \
-    return record(shown, f(x.value(), y.value()),                                                 \
-                  wrt(x, [=, s = x.shape()](const Var<T>& dz, [[maybe_unused]] const Var<T>& z) { \
-                    return sum_to(dx, s);                                                         \
-                  }),                                                                             \
+    return record(name, f(x.value(), y.value()),                                                  \
+                  wrt(x,                                                                          \
+                      [=, s = x.shape()](const Var<T>& dz, [[maybe_unused]] const Var<T>& z) {    \
+                        return sum_to(dx, s);                                                     \
+                      }),                                                                         \
                   wrt(y, [=, s = y.shape()](const Var<T>& dz, [[maybe_unused]] const Var<T>& z) { \
                     return sum_to(dy, s);                                                         \
                   }));                                                                            \
@@ -50,21 +33,59 @@ GRADUS_UNARY(relu,      dz * greater(x.value(), 0))
   template Var<float> f(const Var<float>&, const Var<float>&);                                    \
   template Var<double> f(const Var<double>&, const Var<double>&);
 
-GRADUS_BINARY(operator+, "add", dz, dz)
-GRADUS_BINARY(operator-, "sub", dz, -dz)
-GRADUS_BINARY(operator*, "mul", dz * y, dz * x)
-GRADUS_BINARY(operator/, "div", dz / y, -dz * z / y)
-GRADUS_BINARY(pow,       "pow", dz * y * pow(x, y - 1), dz * z * log(x))
-GRADUS_BINARY(maximum,   "maximum", dz * share(x, y), dz * share(y, x))
-GRADUS_BINARY(minimum,   "minimum", dz * share(y, x), dz * share(x, y))
-// clang-format on
-
 namespace {
+// 1 where a > b, 0 where a < b, and half where they are equal.
+template <class T> Tensor<T> share(const Var<T>& a, const Var<T>& b) {
+  return (greater(a.value(), b.value()) + greater_equal(a.value(), b.value())) * T(0.5);
+}
+// A vector as a matrix of one column; a matrix as it is.
+template <class T> Var<T> columns(const Var<T>& x) {
+  return x.shape().rank() == 1 ? reshape(x, {x.shape()[0], 1}) : x;
+}
 // A reduction's result with its reduced axes put back, so that it broadcasts against x.
 template <class T> Var<T> unreduced(const Var<T>& z, const Shape& x, const Axes& axes) {
   return reshape(z, reduced("sum", x, axes, /*keep=*/true));
 }
 }  // namespace
+
+// clang-format off
+GRADUS_UNARY(operator-, "neg",      -dz)
+GRADUS_UNARY(exp,       "exp",      dz * z)
+GRADUS_UNARY(expm1,     "expm1",    dz * (z + 1))
+GRADUS_UNARY(log,       "log",      dz / x)
+GRADUS_UNARY(log1p,     "log1p",    dz / (1 + x))
+GRADUS_UNARY(sqrt,      "sqrt",     dz / (2 * z))
+GRADUS_UNARY(square,    "square",   2 * dz * x)
+GRADUS_UNARY(abs,       "abs",      dz * sign(x.value()))
+GRADUS_UNARY(tanh,      "tanh",     dz * (1 - square(z)))
+GRADUS_UNARY(sigmoid,   "sigmoid",  dz * (z * (1 - z)))
+GRADUS_UNARY(softplus,  "softplus", dz * sigmoid(x))
+GRADUS_UNARY(relu,      "relu",     dz * greater(x.value(), 0))
+
+GRADUS_BINARY(operator+, "add",     dz,                      dz)
+GRADUS_BINARY(operator-, "sub",     dz,                      -dz)
+GRADUS_BINARY(operator*, "mul",     dz * y,                  dz * x)
+GRADUS_BINARY(operator/, "div",     dz / y,                  -dz * z / y)
+GRADUS_BINARY(pow,       "pow",     dz * y * pow(x, y - 1),  dz * z * log(x))
+GRADUS_BINARY(maximum,   "maximum", dz * share(x, y),        dz * share(y, x))
+GRADUS_BINARY(minimum,   "minimum", dz * share(y, x),        dz * share(x, y))
+
+GRADUS_BINARY(matmul,    "matmul",    matmul_nt(dz, y),  matmul_tn(x, dz))  // z = x y
+GRADUS_BINARY(matmul_tn, "matmul_tn", matmul_nt(y, dz),  matmul(x, dz))     // z = x^T y
+GRADUS_BINARY(matmul_nt, "matmul_nt", matmul(dz, y),     matmul_tn(dz, x))  // z = x y^T
+
+GRADUS_UNARY(transpose,       "transpose",       transpose(dz))
+GRADUS_UNARY(lower_triangle,  "lower_triangle",  lower_triangle(dz))
+GRADUS_UNARY(log_determinant, "log_determinant", dz * solve_positive(x, identity<T>(x.shape()[0])))
+// z = L^-1 y and z = L^-T y, with L in the place of x: dL is minus the lower triangle of dy z^T, or
+// of z dy^T.
+GRADUS_BINARY(solve_lower, "solve_lower",
+              -lower_triangle(matmul_nt(columns(solve_lower_transposed(x, dz)), columns(z))),
+              solve_lower_transposed(x, dz))
+GRADUS_BINARY(solve_lower_transposed, "solve_lower_transposed",
+              -lower_triangle(matmul_nt(columns(z), columns(solve_lower(x, dz)))),
+              solve_lower(x, dz))
+// clang-format on
 
 // z = sum_i x_i   dx_i = dz
 template <class T> Var<T> sum(const Var<T>& x, const Axes& axes, bool keep) {
@@ -115,11 +136,6 @@ template <class T> Var<T> reshape(const Var<T>& x, const Shape& shape) {
                 wrt(x, [s = x.shape()](const Var<T>& dz) { return reshape(dz, s); }));
 }
 
-template <class T> Var<T> transpose(const Var<T>& x) {
-  return record("transpose", transpose(x.value()),
-                wrt(x, [](const Var<T>& dz) { return transpose(dz); }));
-}
-
 // Picking rows and adding into rows are each other's adjoint, and so are cutting and padding.
 template <class T> Var<T> rows(const Var<T>& x, std::vector<Index> indices) {
   return record("rows", rows(x.value(), indices),
@@ -158,32 +174,6 @@ template <class T> Var<T> concatenate(const std::vector<Var<T>>& xs, int axis) {
   return detail::record<T>("concatenate", std::move(value), edges);
 }
 
-// z = a b   da = dz b^T   db = a^T dz
-template <class T> Var<T> matmul(const Var<T>& a, const Var<T>& b) {
-  return record("matmul", matmul(a.value(), b.value()),
-                wrt(a, [=](const Var<T>& dz) { return matmul_nt(dz, b); }),
-                wrt(b, [=](const Var<T>& dz) { return matmul_tn(a, dz); }));
-}
-
-// z = a^T b   da = b dz^T   db = a dz
-template <class T> Var<T> matmul_tn(const Var<T>& a, const Var<T>& b) {
-  return record("matmul_tn", matmul_tn(a.value(), b.value()),
-                wrt(a, [=](const Var<T>& dz) { return matmul_nt(b, dz); }),
-                wrt(b, [=](const Var<T>& dz) { return matmul(a, dz); }));
-}
-
-// z = a b^T   da = dz b   db = dz^T a
-template <class T> Var<T> matmul_nt(const Var<T>& a, const Var<T>& b) {
-  return record("matmul_nt", matmul_nt(a.value(), b.value()),
-                wrt(a, [=](const Var<T>& dz) { return matmul(dz, b); }),
-                wrt(b, [=](const Var<T>& dz) { return matmul_tn(dz, a); }));
-}
-
-template <class T> Var<T> lower_triangle(const Var<T>& a) {
-  return record("lower_triangle", lower_triangle(a.value()),
-                wrt(a, [](const Var<T>& dz) { return lower_triangle(dz); }));
-}
-
 // z = L with L L^T = (A + A^T) / 2   dA = (S + S^T) / 2 with S = L^-T Phi(L^T dL) L^-1, where Phi
 // takes the lower triangle and half of the diagonal.  (I. Murray, arXiv:1602.07527, eq. 10)
 template <class T> Var<T> cholesky(const Var<T>& a) {
@@ -196,60 +186,27 @@ template <class T> Var<T> cholesky(const Var<T>& a) {
                 }));
 }
 
-// z = L^-1 b   db = L^-T dz   dL = -lower(db z^T)
-template <class T> Var<T> solve_lower(const Var<T>& l, const Var<T>& b) {
-  return record("solve_lower", solve_lower(l.value(), b.value()),
-                wrt(l,
-                    [=](const Var<T>& dz, const Var<T>& z) {
-                      const Shape column{l.shape()[0], z.value().size() / l.shape()[0]};
-                      const Var<T> db = reshape(solve_lower_transposed(l, dz), column);
-                      return -lower_triangle(matmul_nt(db, reshape(z, column)));
-                    }),
-                wrt(b, [=](const Var<T>& dz) { return solve_lower_transposed(l, dz); }));
-}
-
-// z = L^-T b   db = L^-1 dz   dL = -lower(z db^T)
-template <class T> Var<T> solve_lower_transposed(const Var<T>& l, const Var<T>& b) {
-  return record("solve_lower_transposed", solve_lower_transposed(l.value(), b.value()),
-                wrt(l,
-                    [=](const Var<T>& dz, const Var<T>& z) {
-                      const Shape column{l.shape()[0], z.value().size() / l.shape()[0]};
-                      const Var<T> db = reshape(solve_lower(l, dz), column);
-                      return -lower_triangle(matmul_nt(reshape(z, column), db));
-                    }),
-                wrt(b, [=](const Var<T>& dz) { return solve_lower(l, dz); }));
-}
-
 // A^-1 b = L^-T L^-1 b
 template <class T> Var<T> solve_positive(const Var<T>& a, const Var<T>& b) {
   const Var<T> l = cholesky(a);
   return solve_lower_transposed(l, solve_lower(l, b));
 }
 
-// z = ln det A   dA = dz A^-1
-template <class T> Var<T> log_determinant(const Var<T>& a) {
-  return record("log_determinant", log_determinant(a.value()), wrt(a, [=](const Var<T>& dz) {
-                  return dz * solve_positive(a, identity<T>(a.shape()[0]));
-                }));
-}
-
 // clang-format off
-#define GRADUS_UNARY_OF(f, T) template Var<T> f(const Var<T>&);
-#define GRADUS_BINARY_OF(f, T) template Var<T> f(const Var<T>&, const Var<T>&);
-#define GRADUS_REDUCTION_OF(f, T) template Var<T> f(const Var<T>&, const Axes&, bool);
-#define GRADUS_RESHAPING_OF(f, T) template Var<T> f(const Var<T>&, const Shape&);
-#define GRADUS_INSTANTIATE(T)                                                                    \
-  GRADUS_UNARY_OF(transpose, T) GRADUS_UNARY_OF(lower_triangle, T) GRADUS_UNARY_OF(cholesky, T)  \
-  GRADUS_UNARY_OF(log_determinant, T) GRADUS_BINARY_OF(matmul, T) GRADUS_BINARY_OF(matmul_tn, T) \
-  GRADUS_BINARY_OF(matmul_nt, T) GRADUS_BINARY_OF(solve_lower, T)                                \
-  GRADUS_BINARY_OF(solve_lower_transposed, T) GRADUS_BINARY_OF(solve_positive, T)                \
-  GRADUS_REDUCTION_OF(sum, T) GRADUS_REDUCTION_OF(mean, T) GRADUS_REDUCTION_OF(max, T)           \
-  GRADUS_REDUCTION_OF(logsumexp, T) GRADUS_RESHAPING_OF(sum_to, T)                               \
-  GRADUS_RESHAPING_OF(broadcast_to, T) GRADUS_RESHAPING_OF(reshape, T)                           \
-  template Var<T> rows(const Var<T>&, std::vector<Index>);                                       \
-  template Var<T> scatter_rows(const Var<T>&, std::vector<Index>, Index);                        \
-  template Var<T> concatenate(const std::vector<Var<T>>&, int);                                  \
-  template Var<T> slice(const Var<T>&, int, Index, Index);                                       \
+#define GRADUS_INSTANTIATE(T)                                                                       \
+  template Var<T> cholesky(const Var<T>&);                                                          \
+  template Var<T> solve_positive(const Var<T>&, const Var<T>&);                                     \
+  template Var<T> sum(const Var<T>&, const Axes&, bool);                                            \
+  template Var<T> mean(const Var<T>&, const Axes&, bool);                                           \
+  template Var<T> max(const Var<T>&, const Axes&, bool);                                            \
+  template Var<T> logsumexp(const Var<T>&, const Axes&, bool);                                      \
+  template Var<T> sum_to(const Var<T>&, const Shape&);                                              \
+  template Var<T> broadcast_to(const Var<T>&, const Shape&);                                        \
+  template Var<T> reshape(const Var<T>&, const Shape&);                                             \
+  template Var<T> rows(const Var<T>&, std::vector<Index>);                                          \
+  template Var<T> scatter_rows(const Var<T>&, std::vector<Index>, Index);                           \
+  template Var<T> concatenate(const std::vector<Var<T>>&, int);                                     \
+  template Var<T> slice(const Var<T>&, int, Index, Index);                                          \
   template Var<T> pad(const Var<T>&, int, Index, Index);
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)

@@ -63,7 +63,6 @@ Tape<T>::Tape(TapeOptions options)
 }
 
 template <class T> Tape<T>::~Tape() { current_ = outer_; }
-
 template <class T> Var<T> Tape<T>::leaf(Tensor<T> value, const char* name) {
   return push(name, std::move(value), {});
 }
@@ -101,23 +100,17 @@ Var<T> detail::record(const char* name, Tensor<T> value, std::span<Edge<T>> edge
 template <class T>
 std::vector<Var<T>> Tape<T>::sweep(const char* operation, const Var<T>& y, Sweep kind) {
   if (spent_)
-    fail(
-        "{}: this tape's backward has been run and its record is freed; make a new Tape for each "
-        "step (gradient() leaves a tape usable)",
-        operation);
+    fail("{}: this tape's backward has been run; make a new Tape for each step", operation);
   if (y.value_.size() != 1)
-    fail("{}: the result has shape {}, but only a scalar has a gradient; take its sum or mean",
-         operation, y.shape());
+    fail("{}: {} is no scalar, which alone has a gradient; take the sum or mean", operation,
+         y.shape());
   if (y.node() < 0)
-    fail(
-        "{}: the result is a constant: it depends on no parameter or leaf that was used since the "
-        "tape was made",
-        operation);
+    fail("{}: the result is a constant: nothing that this tape recorded led to it", operation);
   const bool free_behind = kind == Sweep::kBackward;
   const auto resume = [this](void*) { recording_ = !spent_; };
   const std::unique_ptr<void, decltype(resume)> guard(this, resume);
   recording_ = kind == Sweep::kCreateGraph;
-
+  spent_ = free_behind;
   std::vector<Var<T>> gradients(y.node_ + 1);
   gradients[y.node_] = full<T>(y.shape(), 1);
   for (Index i = y.node_; i >= 0; --i) {
@@ -135,13 +128,12 @@ std::vector<Var<T>> Tape<T>::sweep(const char* operation, const Var<T>& y, Sweep
       Var<T> dx = edge.rule(dz, z);
       if (dx.shape() != input.shape)
         fail(
-            "{}: the rule of '{}' gave a gradient of shape {} for its input '{}' of shape {}; "
-            "is a sum_to missing?",
+            "{}: the rule of '{}' gave {} as the gradient of its input '{}' {}; is a sum_to "
+            "missing?",
             operation, node.name, dx.shape(), input.name, input.shape);
       if (options_.find_nan && has_nan(dx.value_))
         fail(
-            "{}: the rule of '{}' (node {}, shape {}) is the first to give a NaN, as the gradient "
-            "of its input '{}' (node {})",
+            "{}: the first NaN is from the rule of '{}' (node {}, {}) for its input '{}' (node {})",
             operation, node.name, i, node.shape, input.name, edge.input);
       Var<T>& sum = gradients[edge.input];
       if (sum.value_.empty())
@@ -154,7 +146,6 @@ std::vector<Var<T>> Tape<T>::sweep(const char* operation, const Var<T>& y, Sweep
     }
     if (free_behind && !options_.keep_values) node.value = Tensor<T>();
   }
-  spent_ = free_behind;
   return gradients;
 }
 
@@ -162,11 +153,8 @@ template <class T> void Tape<T>::backward(const Var<T>& loss) {
   const std::vector<Var<T>> gradients = sweep("backward", loss, Sweep::kBackward);
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     Parameter<T>* p = nodes_[i].parameter;
-    if (!p || gradients[i].value_.empty()) continue;
-    if (p->grad.empty())
-      p->grad = gradients[i].value_;
-    else
-      p->grad += gradients[i].value_;
+    const Tensor<T>& g = gradients[i].value_;
+    if (p && !g.empty()) p->grad.empty() ? p->grad = g : p->grad += g;
   }
 }
 
@@ -200,13 +188,11 @@ template <class T> std::string Tape<T>::table() const {
 }
 
 template <class T> std::string Tape<T>::dot() const {
-  constexpr Index kMostShown = 4;  // numbers of a value
-  auto numbers = [&](const char* name, const Tensor<T>& x) {
+  auto numbers = [&](const char* name, const Tensor<T>& x) {  // of at most 4 elements
     std::string text;
-    if (options_.keep_values && !x.empty() && x.size() <= kMostShown) {
-      text = fmt::format("\\n{} =", name);
-      for (T v : x) text += fmt::format(" {:.4g}", v);
-    }
+    if (!options_.keep_values || x.empty() || x.size() > 4) return text;
+    text = fmt::format("\\n{} =", name);
+    for (T v : x) text += fmt::format(" {:.4g}", v);
     return text;
   };
   std::string text =

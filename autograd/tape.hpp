@@ -8,7 +8,9 @@ struct TapeOptions {
   bool find_nan = false;     // fail where a NaN first arises, forward or backward
 };
 
-struct GradientOptions;
+struct GradientOptions {
+  bool create_graph = false;  // record the gradients too, so that they can be differentiated again
+};
 
 // A Wengert list: while a tape is alive, every operation on a parameter, a leaf, or what was
 // computed from them is written down, in the order in which it happens. That order is topological
@@ -22,19 +24,15 @@ template <class T> class Tape {
   ~Tape();
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
-
   // A recorded value that is no parameter, for gradient().
   Var<T> leaf(Tensor<T> value, const char* name = "leaf");
-
   // Adds d loss / d parameter to the grad of every parameter that the loss depends on, and frees
   // what was recorded. Throws Error when the loss is not a scalar, when it depends on nothing that
   // was recorded here, and when it is called a second time.
   void backward(const Var<T>& loss);
-
   std::string table() const;  // node, operation, shape and inputs, a line each
   std::string dot() const;    // for Graphviz; with values and gradients if the tape keeps them
   Index size() const { return std::ssize(nodes_); }
-
   // The innermost tape of this thread; nullptr when there is none.
   static Tape* current();
 
@@ -43,7 +41,6 @@ template <class T> class Tape {
   friend Var<T> detail::record<T>(const char*, Tensor<T>, std::span<Edge<T>>);
   template <class U>
   friend std::vector<Var<U>> gradient(const Var<U>&, const std::vector<Var<U>>&, GradientOptions);
-
   struct Node {
     const char* name;
     Shape shape;
@@ -53,12 +50,10 @@ template <class T> class Tape {
     Tensor<T> gradient;  // only if the tape keeps values
     Parameter<T>* parameter = nullptr;
   };
-
   Var<T> push(const char* name, Tensor<T> value, std::span<Edge<T>> edges,
               Parameter<T>* parameter = nullptr);
   enum class Sweep { kBackward, kKeepGraph, kCreateGraph };
   std::vector<Var<T>> sweep(const char* operation, const Var<T>& y, Sweep kind);
-
   static constinit thread_local Tape* current_;
   Tape* const outer_;
   const std::uint64_t number_;
@@ -67,10 +62,6 @@ template <class T> class Tape {
   bool spent_ = false;
   std::deque<Node> nodes_;  // deques, because a rule may record while it runs
   std::deque<Edge<T>> edges_;
-};
-
-struct GradientOptions {
-  bool create_graph = false;  // record the gradients too, so that they can be differentiated again
 };
 
 // d y / d x for each x, for a scalar y on the current tape, which stays usable; zeros where y does

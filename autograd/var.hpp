@@ -7,13 +7,10 @@
 namespace gradus {
 template <class T> class Parameter;
 template <class T> class Tape;
-
 // A tensor that remembers where it came from: a value and, when a tape recorded it, its place
 // there. Tensors and numbers convert to constants. T is float or double.
 template <class T> class Var {
  public:
-  using Scalar = T;
-
   Var() = default;
   Var(Tensor<T> value) : value_(std::move(value)) {}
   template <class U>
@@ -24,11 +21,9 @@ template <class T> class Var {
   Var(Var&& other) noexcept = default;
   Var& operator=(const Var& other) { return *this = Var(other); }
   Var& operator=(Var&& other) noexcept = default;
-
   const Tensor<T>& value() const { return value_; }
   const Shape& shape() const { return value_.shape(); }
   T item() const { return value_.item(); }
-
   // The node that a tape that is now recording has, or gives, to this value; -1 for a constant, or
   // when nobody records. Throws Error when the value belongs to another tape than the current one.
   Index node() const;
@@ -37,7 +32,6 @@ template <class T> class Var {
   friend class Tape<T>;
   friend class Parameter<T>;
   void become_leaf_of(Parameter<T>& parameter);
-
   Tensor<T> value_;
   std::uint64_t tape_ = 0;  // the number of the tape that recorded this, 0 for a constant
   Index node_ = -1;
@@ -51,13 +45,11 @@ template <class T> class Parameter : public Var<T> {
   Parameter(std::string name, Tensor<T> value);
   Parameter(const Parameter&) = delete;
   Parameter& operator=(const Parameter&) = delete;
-
   const std::string& name() const { return name_; }
   // Throws Error when the shape changes.
   void set_value(Tensor<T> value);
   // For optimisers, which change the numbers in place.
   Tensor<T>& mutable_value() { return this->value_; }
-
   // d loss / d value, added up by Tape::backward; empty when there is none yet.
   Tensor<T> grad;
 
@@ -70,7 +62,6 @@ template <class T> class Parameter : public Var<T> {
 
 // How the gradient with respect to an output, dz, becomes the one with respect to an input.
 template <class T> using Rule = std::function<Var<T>(const Var<T>& dz, const Var<T>& z)>;
-
 // An input of a recorded operation: its node, and the rule that serves it.
 template <class T> struct Edge {
   Index input = -1;  // -1: a constant, which needs no rule

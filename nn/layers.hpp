@@ -29,7 +29,6 @@ template <class T> class Linear {
     const T bound = static_cast<T>(1 / std::sqrt(in));
     if (init == Init::kPyTorch) bias.set_value(rng.uniform<T>({out}, -bound, bound));
   }
-
   // (N, in) -> (N, out). Throws Error, naming the layer, when x does not fit.
   Var<T> operator()(const Var<T>& x) const {
     if (x.shape().rank() != 2 || x.shape()[1] != weight.shape()[1])
@@ -37,7 +36,6 @@ template <class T> class Linear {
     return matmul_nt(x, weight) + bias;
   }
   Parameters<T> parameters() { return {&weight, &bias}; }
-
   Parameter<T> weight;  // (out, in), "name.weight"
   Parameter<T> bias;    // (out), "name.bias"
 };

@@ -9,7 +9,6 @@ namespace gradus::nn {
 template <class T> class Optimizer {
  public:
   virtual ~Optimizer() = default;
-
   // Throws Error when no parameter has a gradient; a parameter without one stays where it is.
   void step() {
     if (std::all_of(parameters_.begin(), parameters_.end(),
@@ -28,7 +27,6 @@ template <class T> class Optimizer {
       p.grad = Tensor<T>();
     }
   }
-
   // Puts the state into a set of named tensors ("adam.m.encoder.weight", ...).
   void save(io::SafeTensors<T>& file) const {
     for (std::size_t s = 0; s < state_.size(); ++s)
@@ -68,7 +66,6 @@ template <class T> class Optimizer {
   }
   // Moves the numbers x[begin..end) by their gradients g, with the state a and b.
   virtual void update(T* x, const T* g, T* a, T* b, Index begin, Index end) = 0;
-
   Index steps_ = 0;
 
  private:
@@ -78,8 +75,7 @@ template <class T> class Optimizer {
 };
 
 struct SgdOptions {
-  double learning_rate = 1e-2;
-  double momentum = 0;
+  double learning_rate = 1e-2, momentum = 0;
 };
 // u <- momentum u + g,  x <- x - learning_rate u
 template <class T> class Sgd final : public Optimizer<T> {
@@ -99,9 +95,7 @@ template <class T> class Sgd final : public Optimizer<T> {
 };
 
 struct AdamOptions {
-  double learning_rate = 1e-3;
-  double beta1 = 0.9, beta2 = 0.999;
-  double epsilon = 1e-8;
+  double learning_rate = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
 };
 // m <- beta1 m + (1 - beta1) g      m' = m / (1 - beta1^t)
 // v <- beta2 v + (1 - beta2) g^2    v' = v / (1 - beta2^t)

@@ -4,10 +4,8 @@
 
 namespace gradus::nn {
 using gradus::Parameter;
-
 // A model's parameters, by which optimisers and files know it.
 template <class T> using Parameters = std::vector<Parameter<T>*>;
-
 // Those of several layers or models, in order: parameters<T>(encoder, decoder).
 template <class T, class... Modules> Parameters<T> parameters(Modules&... modules) {
   Parameters<T> all;

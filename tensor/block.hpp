@@ -25,7 +25,6 @@ class Block {
   ~Block() {
     if (header_ && header_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) release();
   }
-
   void* data() const { return header_ ? header_ + 1 : nullptr; }
   bool shared() const { return header_ && header_->references.load(std::memory_order_acquire) > 1; }
 
@@ -37,7 +36,6 @@ class Block {
   };
   struct FreeLists;
   void release();
-
   Header* header_ = nullptr;
 };
 }  // namespace gradus

@@ -9,13 +9,13 @@ namespace gradus {
 
 GRADUS_UNARY(operator-)
 GRADUS_UNARY(exp)
-GRADUS_UNARY(expm1)     // e^x - 1
-GRADUS_UNARY(log)       // natural; NaN for x < 0
-GRADUS_UNARY(log1p)     // ln(1 + x)
-GRADUS_UNARY(sqrt)      // NaN for x < 0
+GRADUS_UNARY(expm1)  // e^x - 1
+GRADUS_UNARY(log)    // natural; NaN for x < 0
+GRADUS_UNARY(log1p)  // ln(1 + x)
+GRADUS_UNARY(sqrt)   // NaN for x < 0
 GRADUS_UNARY(square)
 GRADUS_UNARY(abs)
-GRADUS_UNARY(sign)      // -1, 0 or 1
+GRADUS_UNARY(sign)  // -1, 0 or 1
 GRADUS_UNARY(tanh)
 GRADUS_UNARY(sigmoid)   // 1 / (1 + e^-x)
 GRADUS_UNARY(softplus)  // ln(1 + e^x)
@@ -23,13 +23,13 @@ GRADUS_UNARY(relu)      // max(x, 0)
 #undef GRADUS_UNARY
 
 // Of two tensors, or of a tensor and a number.
-#define GRADUS_BINARY(f)                                                                    \
-  template <class T> Tensor<T> f(const Tensor<T>& x, const Tensor<T>& y);                   \
-  template <class T> Tensor<T> f(const Tensor<T>& x, std::type_identity_t<T> y) {           \
-    return f(x, Tensor<T>(y));                                                              \
-  }                                                                                         \
-  template <class T> Tensor<T> f(std::type_identity_t<T> x, const Tensor<T>& y) {           \
-    return f(Tensor<T>(x), y);                                                              \
+#define GRADUS_BINARY(f)                                                          \
+  template <class T> Tensor<T> f(const Tensor<T>& x, const Tensor<T>& y);         \
+  template <class T> Tensor<T> f(const Tensor<T>& x, std::type_identity_t<T> y) { \
+    return f(x, Tensor<T>(y));                                                    \
+  }                                                                               \
+  template <class T> Tensor<T> f(std::type_identity_t<T> x, const Tensor<T>& y) { \
+    return f(Tensor<T>(x), y);                                                    \
   }
 
 GRADUS_BINARY(operator+)

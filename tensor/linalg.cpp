@@ -73,10 +73,12 @@ void diagonalize(Tridiagonal& t) {
   const Index n = std::ssize(t.d);
   auto &d = t.d, &e = t.e;
   double* rows = t.z.mutable_data();
+  double norm = 0;  // rounding has left this much noise everywhere, also where T itself is 0
+  for (Index i = 0; i < n; ++i) norm = std::max(norm, std::fabs(d[i]) + std::fabs(e[i]));
   for (Index l = 0; l < n; ++l)
     for (int step = 0;; ++step) {
       Index m = l;  // the block l..m does not split further
-      while (m < n - 1 && std::fabs(e[m]) > 0x1p-53 * (std::fabs(d[m]) + std::fabs(d[m + 1]))) ++m;
+      while (m < n - 1 && std::fabs(e[m]) > 0x1p-53 * norm) ++m;
       if (m == l) break;
       if (step == 60) fail("symmetric_eigen: no convergence after 60 steps for one eigenvalue");
       const double half = (d[l + 1] - d[l]) / (2 * e[l]);
@@ -105,9 +107,11 @@ void diagonalize(Tridiagonal& t) {
       e[m] = 0;
     }
 }
+}  // namespace
 
 template <class T>
-Tensor<T> solve(const char* operation, const Tensor<T>& l, const Tensor<T>& b, bool transposed) {
+Tensor<T> detail::solve(const char* operation, const Tensor<T>& l, const Tensor<T>& b,
+                        bool transposed) {
   const Index n = square_extent(operation, l);
   if (b.rank() < 1 || b.rank() > 2 || b.shape()[0] != n)
     fail("{}: the right side {} does not have the {} rows of {}", operation, b.shape(), n,
@@ -129,7 +133,6 @@ Tensor<T> solve(const char* operation, const Tensor<T>& l, const Tensor<T>& b, b
   }
   return result;
 }
-}  // namespace
 
 template <class T> Tensor<T> cholesky(const Tensor<T>& a) {
   const Index n = square_extent("cholesky", a);
@@ -140,8 +143,7 @@ template <class T> Tensor<T> cholesky(const Tensor<T>& a) {
     T* row = u + k * n;
     if (!(row[k] > 0))
       fail(
-          "cholesky: {} is not positive definite: pivot {} is {}; against rounding, add a small "
-          "multiple of the identity",
+          "cholesky: {} is not positive definite: pivot {} is {}; try adding a small multiple of I",
           a.shape(), k, row[k]);
     const T root = std::sqrt(row[k]);
     for (Index j = 0; j < k; ++j) row[j] = 0;
@@ -149,26 +151,6 @@ template <class T> Tensor<T> cholesky(const Tensor<T>& a) {
     for (Index i = k + 1; i < n; ++i) add_scaled(n - i, -row[i], row + i, u + i * n + i);
   }
   return transpose(upper);
-}
-
-template <class T> Tensor<T> solve_lower(const Tensor<T>& l, const Tensor<T>& b) {
-  return solve("solve_lower", l, b, false);
-}
-
-template <class T> Tensor<T> solve_lower_transposed(const Tensor<T>& l, const Tensor<T>& b) {
-  return solve("solve_lower_transposed", l, b, true);
-}
-
-template <class T> Tensor<T> solve_positive(const Tensor<T>& a, const Tensor<T>& b) {
-  const Tensor<T> l = cholesky(a);
-  return solve_lower_transposed(l, solve_lower(l, b));
-}
-
-template <class T> Tensor<T> log_determinant(const Tensor<T>& a) {
-  const Tensor<T> l = cholesky(a);
-  double sum = 0;
-  for (Index i = 0, n = l.shape()[0]; i < n; ++i) sum += std::log(l.data()[i * n + i]);
-  return T(2 * sum);
 }
 
 template <class T> Tensor<T> lower_triangle(const Tensor<T>& a) {
@@ -183,16 +165,19 @@ template <class T> SymmetricEigen<T> symmetric_eigen(const Tensor<T>& matrix) {
   const Index n = square_extent("symmetric_eigen", matrix);
   for (T x : matrix)
     if (!std::isfinite(x)) fail("symmetric_eigen: the matrix {} holds {}", matrix.shape(), x);
-  Tensor<double> a = lower_triangle(cast<double>(matrix));
+  double largest = 0;
+  for (T x : matrix) largest = std::max(largest, std::fabs(double{x}));
+  const double scale =
+      largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1;  // no square overflows
+  Tensor<double> a = lower_triangle(cast<double>(matrix)) / scale;
   for (Index i = 0; i < n; ++i)
     for (Index j = 0; j < i; ++j) a.set({j, i}, a(i, j));
   Tridiagonal t = tridiagonalize(std::move(a));
   diagonalize(t);
-
   std::vector<Index> order(n);
   std::iota(order.begin(), order.end(), Index{0});
   std::stable_sort(order.begin(), order.end(), [&](Index i, Index j) { return t.d[i] > t.d[j]; });
-  Tensor<double> values({n}, t.d), vectors = rows(t.z, order);
+  Tensor<double> values = Tensor<double>({n}, t.d) * scale, vectors = rows(t.z, order);
   for (Index i = 0; i < n; ++i) {
     double* v = vectors.mutable_data() + i * n;
     auto smaller = [](double x, double y) { return std::fabs(x) < std::fabs(y); };
@@ -201,14 +186,11 @@ template <class T> SymmetricEigen<T> symmetric_eigen(const Tensor<T>& matrix) {
   return {cast<T>(rows(values, order)), cast<T>(vectors)};
 }
 
-#define GRADUS_UNARY_OF(f, T) template Tensor<T> f(const Tensor<T>&);
-#define GRADUS_BINARY_OF(f, T) template Tensor<T> f(const Tensor<T>&, const Tensor<T>&);
-#define GRADUS_INSTANTIATE(T)                                                      \
-  GRADUS_UNARY_OF(cholesky, T)                                                     \
-  GRADUS_UNARY_OF(log_determinant, T) GRADUS_UNARY_OF(lower_triangle, T)           \
-      GRADUS_BINARY_OF(solve_lower, T) GRADUS_BINARY_OF(solve_lower_transposed, T) \
-          GRADUS_BINARY_OF(solve_positive, T) template SymmetricEigen<T>           \
-          symmetric_eigen(const Tensor<T>&);
+#define GRADUS_INSTANTIATE(T)                                   \
+  template Tensor<T> cholesky(const Tensor<T>&);                \
+  template Tensor<T> lower_triangle(const Tensor<T>&);          \
+  template SymmetricEigen<T> symmetric_eigen(const Tensor<T>&); \
+  template Tensor<T> detail::solve(const char*, const Tensor<T>&, const Tensor<T>&, bool);
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)
 }  // namespace gradus

@@ -1,4 +1,5 @@
 #pragma once
+#include <cmath>
 #include "tensor/tensor.hpp"
 
 // Linear algebra of square matrices. All functions throw Error when the shapes do not fit.
@@ -7,20 +8,35 @@ namespace gradus {
 // that names the pivot when A is not positive definite.
 template <class T> Tensor<T> cholesky(const Tensor<T>& a);
 
+namespace detail {
+template <class T>
+Tensor<T> solve(const char* name, const Tensor<T>& l, const Tensor<T>& b, bool transposed);
+}
 // L^-1 B and L^-T B for the lower triangle L of a matrix (what is above its diagonal is not read)
 // and B of shape (n, m) or (n). Throws Error when there is a zero on the diagonal.
-template <class T> Tensor<T> solve_lower(const Tensor<T>& l, const Tensor<T>& b);
-template <class T> Tensor<T> solve_lower_transposed(const Tensor<T>& l, const Tensor<T>& b);
+template <class T> Tensor<T> solve_lower(const Tensor<T>& l, const Tensor<T>& b) {
+  return detail::solve("solve_lower", l, b, false);
+}
+template <class T> Tensor<T> solve_lower_transposed(const Tensor<T>& l, const Tensor<T>& b) {
+  return detail::solve("solve_lower_transposed", l, b, true);
+}
 
-// A^-1 B for a positive definite matrix A, by way of its Cholesky factor.
-template <class T> Tensor<T> solve_positive(const Tensor<T>& a, const Tensor<T>& b);
+// A^-1 B = L^-T L^-1 B for a positive definite matrix A and its Cholesky factor L.
+template <class T> Tensor<T> solve_positive(const Tensor<T>& a, const Tensor<T>& b) {
+  const Tensor<T> l = cholesky(a);
+  return solve_lower_transposed(l, solve_lower(l, b));
+}
 
 // ln det((A + A^T) / 2) for a positive definite matrix, a scalar: 2 sum_i ln L_ii.
-template <class T> Tensor<T> log_determinant(const Tensor<T>& a);
+template <class T> Tensor<T> log_determinant(const Tensor<T>& a) {
+  const Tensor<T> l = cholesky(a);
+  double sum = 0;
+  for (Index i = 0; i < l.extent(0); ++i) sum += std::log(l(i, i));
+  return static_cast<T>(2 * sum);
+}
 
 // The lower triangle including the diagonal; zeros above.
 template <class T> Tensor<T> lower_triangle(const Tensor<T>& a);
-
 // A = sum_i values[i] v_i v_i^T for symmetric A, where v_i is row i of `vectors`.
 template <class T> struct SymmetricEigen {
   Tensor<T> values;   // (n), largest first

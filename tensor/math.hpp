@@ -22,12 +22,8 @@ inline ExpParts exp_parts(float x) {
   const float shifted = x * 1.44269504f + kRound;
   const float n = shifted - kRound;
   const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
+  float p = (1.9875691500e-4f * r + 1.3981999507e-3f) * r + 8.3334519073e-3f;
+  p = ((p * r + 4.1665795894e-2f) * r + 1.6666665459e-1f) * r + 5.0000001201e-1f;
   return {p * r * r + r,
           std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(kRound)};
 }
@@ -46,7 +42,8 @@ inline double expm1(double x) { return std::expm1(x); }
 inline float expm1(float x) {
   const auto [expm1_r, n] = detail::exp_parts(x);
   const float scale = detail::power_of_two(n > 126 ? 126 : n < -126 ? -126 : n);
-  return n > 30 ? exp(x) - 1.0f : expm1_r * scale + (scale - 1.0f);
+  const float y = n > 30 ? exp(x) - 1.0f : expm1_r * scale + (scale - 1.0f);
+  return x == 0.0f ? x : y;  // keeps the sign of a zero
 }
 
 inline double log(double x) { return std::log(x); }
@@ -54,19 +51,13 @@ inline float log(float x) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   // x = m 2^e with sqrt(1/2) <= m < sqrt(2), and ln m = f - f^2/2 + f^3 P(f), f = m - 1.
   const bool tiny = x < std::numeric_limits<float>::min();
-  const std::int32_t bits = std::bit_cast<std::int32_t>(tiny ? x * 8388608.0f : x);
-  const std::int32_t above = bits - 0x3f3504f3;  // relative to sqrt(1/2)
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(tiny ? x * 8388608.0f : x);
+  const auto above = static_cast<std::int32_t>(bits - 0x3f3504f3u);  // relative to sqrt(1/2)
   const float e = static_cast<float>((above >> 23) - (tiny ? 23 : 0));
   const float f = std::bit_cast<float>((above & 0x007fffff) + 0x3f3504f3) - 1.0f;
-  float p = 7.0376836292e-2f;  // P: Cephes, logf
-  p = p * f - 1.1514610310e-1f;
-  p = p * f + 1.1676998740e-1f;
-  p = p * f - 1.2420140846e-1f;
-  p = p * f + 1.4249322787e-1f;
-  p = p * f - 1.6668057665e-1f;
-  p = p * f + 2.0000714765e-1f;
-  p = p * f - 2.4999993993e-1f;
-  p = p * f + 3.3333331174e-1f;
+  float p = (7.0376836292e-2f * f - 1.1514610310e-1f) * f + 1.1676998740e-1f;  // P: Cephes, logf
+  p = ((p * f - 1.2420140846e-1f) * f + 1.4249322787e-1f) * f - 1.6668057665e-1f;
+  p = ((p * f + 2.0000714765e-1f) * f - 2.4999993993e-1f) * f + 3.3333331174e-1f;
   const float z = f * f;
   float y = f + (p * f * z - e * 2.12194440e-4f - 0.5f * z) + e * 0.693359375f;
   y = x == 0.0f ? -kInfinity : y;
@@ -79,7 +70,8 @@ inline float log1p(float x) {
   // ln(1 + x) = ln(u) + (x - (u - 1)) / u, where u is 1 + x as rounded and u - 1 is exact.
   const float u = 1.0f + x;
   const float lost = (x - (u - 1.0f)) / u;
-  return log(u) + (lost == lost ? lost : 0.0f);
+  const float y = log(u) + (lost == lost ? lost : 0.0f);
+  return x == 0.0f ? x : y;
 }
 
 inline double tanh(double x) { return std::tanh(x); }
@@ -91,7 +83,10 @@ inline float tanh(float x) {
 }
 
 // 1 / (1 + e^-x), which is also right where e^-x overflows to infinity.
-template <class T> T sigmoid(T x) { return T(1) / (T(1) + exp(-x)); }
+template <class T> T sigmoid(T x) {
+  const T e = exp(-std::fabs(x));
+  return (x < T(0) ? e : T(1)) / (T(1) + e);
+}
 
 // ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|), in which nothing overflows.
 template <class T> T softplus(T x) { return (x < T(0) ? T(0) : x) + log1p(exp(-std::fabs(x))); }

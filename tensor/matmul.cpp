@@ -50,11 +50,7 @@ template <Index Width, class T>
 void pack(View<T> x, Index width, Index depth, T* __restrict panel) {
   if (width < Width) std::fill_n(panel, Width * depth, T(0));
   if (x.row == 1) {
-    for (Index k = 0; k < depth; ++k)
-      if (width == Width)
-        std::copy_n(x.data + k * x.column, Width, panel + k * Width);
-      else
-        std::copy_n(x.data + k * x.column, width, panel + k * Width);
+    for (Index k = 0; k < depth; ++k) std::copy_n(x.data + k * x.column, width, panel + k * Width);
   } else {
     for (Index i = 0; i < width; ++i)
       for (Index k = 0; k < depth; ++k) panel[k * Width + i] = x.data[i * x.row + k * x.column];
@@ -77,9 +73,7 @@ void multiply_panels(const T* __restrict a, const T* __restrict b, Index depth, 
       for (int v = 0; v < kVectors; ++v) sums[i][v] += a[i] * bk[v];
   }
   if (rows == kRows && columns == kColumns) {
-#pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) {
         T* to = c + i * stride + v * kLanes;
         Vector old = {};
@@ -106,7 +100,6 @@ template <class T> void multiply(View<T> a, View<T> b, T* c, Index m, Index n, I
   auto packed = Tensor<T>::uninitialized({(a_room + 15) / 16 * 16 + b_room});
   T* const a_packed = packed.mutable_data();
   T* const b_packed = a_packed + (a_room + 15) / 16 * 16;
-
   for (Index j0 = 0; j0 < n; j0 += kMostColumns)
     for (Index k0 = 0; k0 < k; k0 += kDepth)
       for (Index i0 = 0; i0 < m; i0 += kMostRows) {
@@ -147,22 +140,23 @@ template <class T> void multiply_small(View<T> a, View<T> b, T* c, Index m, Inde
       c[i * n + j] = sum;
     }
 }
+}  // namespace
 
 template <class T>
-Tensor<T> product(const char* operation, const Tensor<T>& x, bool transpose_x, const Tensor<T>& y,
-                  bool transpose_y) {
+Tensor<T> detail::product(const char* operation, const Tensor<T>& x, bool transpose_x,
+                          const Tensor<T>& y, bool transpose_y) {
   if (x.rank() != 2 || y.rank() != 2)
     fail("{}: {} x {}: both must be matrices; reshape first", operation, x.shape(), y.shape());
   const Index m = x.shape()[transpose_x], k = x.shape()[!transpose_x];
   const Index n = y.shape()[!transpose_y], inner = y.shape()[transpose_y];
   if (k != inner) {
-    std::string hint;
-    if (!transpose_x && !transpose_y && k == y.shape()[1]) hint = " For x W^T use matmul_nt.";
-    if (!transpose_x && !transpose_y && x.shape()[0] == inner) hint = " For x^T y use matmul_tn.";
-    if ((transpose_x || transpose_y) && x.shape()[1] == y.shape()[0])
-      hint = " Without a transpose, use matmul.";
+    const bool plain = !transpose_x && !transpose_y;
     fail("{}: {} x {}: inner dimensions {} and {} differ.{}", operation, x.shape(), y.shape(), k,
-         inner, hint);
+         inner,
+         plain && x.shape()[0] == inner ? " For x^T y use matmul_tn."
+         : plain && k == y.shape()[1]   ? " For x W^T use matmul_nt."
+         : x.shape()[1] == y.shape()[0] ? " Without a transpose, use matmul."
+                                        : "");
   }
   View<T> a{x.data(), x.shape()[1], 1}, b{y.data(), y.shape()[1], 1};
   if (transpose_x) a = a.transposed();
@@ -171,38 +165,9 @@ Tensor<T> product(const char* operation, const Tensor<T>& x, bool transpose_x, c
   (m * n * k < 4096 ? multiply_small<T> : multiply<T>)(a, b, result.mutable_data(), m, n, k);
   return result;
 }
-}  // namespace
 
-template <class T> Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
-  return product("matmul", a, false, b, false);
-}
-
-template <class T> Tensor<T> matmul_tn(const Tensor<T>& a, const Tensor<T>& b) {
-  return product("matmul_tn", a, true, b, false);
-}
-
-template <class T> Tensor<T> matmul_nt(const Tensor<T>& a, const Tensor<T>& b) {
-  return product("matmul_nt", a, false, b, true);
-}
-
-template <class T> Tensor<T> matmul_naive(const Tensor<T>& a, const Tensor<T>& b) {
-  if (a.rank() != 2 || b.rank() != 2 || a.shape()[1] != b.shape()[0])
-    fail("matmul_naive: {} x {}: not two matrices with equal inner dimensions", a.shape(),
-         b.shape());
-  const Index m = a.shape()[0], n = b.shape()[1], k = a.shape()[1];
-  Tensor<T> c({m, n});
-  T* out = c.mutable_data();
-  for (Index i = 0; i < m; ++i)
-    for (Index j = 0; j < n; ++j)
-      for (Index l = 0; l < k; ++l) out[i * n + j] += a.data()[i * k + l] * b.data()[l * n + j];
-  return c;
-}
-
-#define GRADUS_INSTANTIATE(T)                                       \
-  template Tensor<T> matmul(const Tensor<T>&, const Tensor<T>&);    \
-  template Tensor<T> matmul_tn(const Tensor<T>&, const Tensor<T>&); \
-  template Tensor<T> matmul_nt(const Tensor<T>&, const Tensor<T>&); \
-  template Tensor<T> matmul_naive(const Tensor<T>&, const Tensor<T>&);
-GRADUS_INSTANTIATE(float)
-GRADUS_INSTANTIATE(double)
+template Tensor<float> detail::product(const char*, const Tensor<float>&, bool,
+                                       const Tensor<float>&, bool);
+template Tensor<double> detail::product(const char*, const Tensor<double>&, bool,
+                                        const Tensor<double>&, bool);
 }  // namespace gradus

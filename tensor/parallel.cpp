@@ -11,9 +11,14 @@
 
 namespace gradus {
 namespace {
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
 // Whether this thread is inside a piece: loops that it starts there run on it alone.
 thread_local bool inside_a_piece = false;
-
 // The workers and the one loop that they work on. Invariant: the loop's fields are written only
 // while the gate is closed and nobody is inside; a worker reads them only after it has entered.
 class Pool {
@@ -26,7 +31,6 @@ class Pool {
     announce();
     for (std::thread& thread : threads_) thread.join();
   }
-
   // Returns false, having done nothing, when another thread's loop is using the workers.
   bool run(Index n, Index grain, detail::PieceFunction function, const void* body) {
     std::unique_lock owner(owner_, std::try_to_lock);
@@ -49,7 +53,6 @@ class Pool {
     loop_.fetch_add(1, std::memory_order_release);
     loop_.notify_all();
   }
-
   void take_pieces() {
     inside_a_piece = true;
     for (Index begin; (begin = next_.fetch_add(grain_, std::memory_order_relaxed)) < n_;) {
@@ -62,7 +65,6 @@ class Pool {
     }
     inside_a_piece = false;
   }
-
   void work() {
     for (unsigned seen = 0; !stopping_; seen = loop_.load(std::memory_order_acquire)) {
       if (enter()) {
@@ -75,20 +77,12 @@ class Pool {
       loop_.wait(seen, std::memory_order_acquire);
     }
   }
-
   bool enter() {
     unsigned gate = gate_.load(std::memory_order_relaxed);
     while (!(gate & kClosed))
       if (gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire)) return true;
     return false;
   }
-
-  static void pause() {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#endif
-  }
-
   static constexpr unsigned kClosed = 1u << 31;  // the other bits of the gate count who is inside
   static constexpr int kSpins = 500;             // about 10 microseconds
   std::mutex owner_, failure_mutex_;
@@ -119,7 +113,7 @@ int num_threads() {
   return n;
 }
 
-void detail::parallel_for(Index n, Index grain, PieceFunction function, const void* body) {
+void detail::run_pieces(Index n, Index grain, PieceFunction function, const void* body) {
   if (!inside_a_piece && num_threads() > 1) {
     static Pool pool(num_threads() - 1);
     if (pool.run(n, grain, function, body)) return;

@@ -8,7 +8,7 @@ int num_threads();
 
 namespace detail {
 using PieceFunction = void (*)(const void* body, Index begin, Index end);
-void parallel_for(Index n, Index grain, PieceFunction function, const void* body);
+void run_pieces(Index n, Index grain, PieceFunction function, const void* body);
 }  // namespace detail
 
 // Calls body(begin, end) for pieces of [0, n) of `grain` elements each (the last may be shorter),
@@ -26,6 +26,6 @@ template <class Body> void parallel_for(Index n, Index grain, const Body& body) 
   auto piece = [](const void* b, Index begin, Index end) {
     (*static_cast<const Body*>(b))(begin, end);
   };
-  detail::parallel_for(n, grain, piece, &body);
+  detail::run_pieces(n, grain, piece, &body);
 }
 }  // namespace gradus

@@ -63,8 +63,10 @@ double normal_quantile(double p) {
   return q < 0 ? -x : x;
 }
 
-double Rng::normal() {
-  // Halfway between two steps of 2^-52, so that neither 0 nor 1 occurs.
+double Rng::uniform(double low, double high) {
+  return low + (high - low) * (static_cast<double>(engine_() >> 11) * 0x1p-53);
+}
+double Rng::normal() {  // halfway between two steps of 2^-52, so that neither 0 nor 1 occurs
   return normal_quantile((static_cast<double>(engine_() >> 12) + 0.5) * 0x1p-52);
 }
 
@@ -76,22 +78,6 @@ Index Rng::integer(Index n) {
   do x = engine_();
   while (x > UINT64_MAX - excess);
   return static_cast<Index>(x % range);
-}
-
-template <class T>
-Tensor<T> Rng::uniform(const Shape& shape, std::type_identity_t<T> low,
-                       std::type_identity_t<T> high) {
-  auto x = Tensor<T>::uninitialized(shape);
-  T* z = x.mutable_data();
-  for (Index i = 0; i < x.size(); ++i) z[i] = static_cast<T>(low + (high - low) * uniform());
-  return x;
-}
-
-template <class T> Tensor<T> Rng::normal(const Shape& shape) {
-  auto x = Tensor<T>::uninitialized(shape);
-  T* z = x.mutable_data();
-  for (Index i = 0; i < x.size(); ++i) z[i] = static_cast<T>(normal());
-  return x;
 }
 
 std::vector<Index> Rng::integers(Index count, Index n) {
@@ -125,8 +111,4 @@ void Rng::restore(const std::string& state) {
   engine_ = engine;
 }
 
-template Tensor<float> Rng::uniform(const Shape&, float, float);
-template Tensor<double> Rng::uniform(const Shape&, double, double);
-template Tensor<float> Rng::normal(const Shape&);
-template Tensor<double> Rng::normal(const Shape&);
 }  // namespace gradus

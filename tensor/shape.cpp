@@ -30,9 +30,9 @@ Index Shape::size() const {
 }
 
 Shape Shape::with(int axis, Index extent) const {
-  std::vector<Index> extents(begin(), end());
-  extents[axis] = extent;
-  return Shape(extents);
+  Shape shape = *this;
+  shape.extents_[axis] = extent;
+  return Shape(std::span(shape.begin(), shape.end()));  // checks it
 }
 
 int normalize_axis(const char* operation, int axis, const Shape& shape) {
@@ -66,10 +66,7 @@ Shape reduced(const char* operation, const Shape& shape, const Axes& axes, bool 
   std::array<Index, Shape::kMaxRank> extents;
   int rank = 0;
   for (int k = 0; k < shape.rank(); ++k)
-    if (!dropped[k])
-      extents[rank++] = shape[k];
-    else if (keep)
-      extents[rank++] = 1;
+    if (keep || !dropped[k]) extents[rank++] = dropped[k] ? 1 : shape[k];
   return Shape(std::span(extents.data(), rank));
 }
 }  // namespace gradus

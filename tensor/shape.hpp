@@ -10,39 +10,30 @@
 
 namespace gradus {
 using Index = std::int64_t;
-
 // Extents or indices for a message: "(2, 3)", "(3)", "()".
 std::string list(std::span<const Index> numbers);
-
 // Axes of a reduction: {0}, {1, 2}, {-1} (the last). Negative axes count from the end.
 using Axes = std::vector<int>;
-
 // The extents of a tensor, outermost axis first: () is a scalar, (3) a vector, (2, 3) a matrix of
 // 2 rows and 3 columns. Invariant: rank() <= kMaxRank, every extent >= 0, size() fits into Index.
 class Shape {
  public:
   static constexpr int kMaxRank = 6;
-
   Shape() = default;
   Shape(std::initializer_list<Index> extents) : Shape(std::span(extents.begin(), extents.size())) {}
   // Throws Error when there are too many axes, an extent is negative or the size overflows.
   explicit Shape(std::span<const Index> extents);
-
   int rank() const { return rank_; }
   Index operator[](int axis) const { return extents_[axis]; }  // REQUIRES: 0 <= axis < rank()
   const Index* begin() const { return extents_.data(); }
   const Index* end() const { return extents_.data() + rank_; }
-
   // The number of elements: the product of the extents, 1 for a scalar.
   Index size() const;
-
   // This shape with the extent of one axis replaced.
   Shape with(int axis, Index extent) const;
-
   friend bool operator==(const Shape& a, const Shape& b) {
     return a.rank_ == b.rank_ && std::equal(a.begin(), a.end(), b.begin());
   }
-
   std::string str() const { return list(std::span(begin(), end())); }
 
  private:
@@ -52,11 +43,9 @@ class Shape {
 
 // The axis counted from the front. Throws Error, naming `operation`, when it is out of range.
 int normalize_axis(const char* operation, int axis, const Shape& shape);
-
 // The shape in which two tensors meet elementwise. NumPy's rule: align the shapes at their last
 // axes; extents must be equal, or one of them 1 or absent. Throws Error that names the axis.
 Shape broadcast(const char* operation, const Shape& a, const Shape& b);
-
 // The shape that is left of `shape` when `axes` are reduced (all of them when `axes` is empty).
 Shape reduced(const char* operation, const Shape& shape, const Axes& axes, bool keep);
 }  // namespace gradus

@@ -31,9 +31,7 @@ template <class T> T* Tensor<T>::mutable_data() {
 }
 
 template <class T> T Tensor<T>::item() const {
-  if (size_ != 1)
-    fail("item: a tensor of shape {} has {} elements, not one; index it as x(i, ...)", shape_,
-         size_);
+  if (size_ != 1) fail("item: {} has {} elements, not one; index it as x(i, ...)", shape_, size_);
   return *data();
 }
 
@@ -82,47 +80,6 @@ template <class T> Index Tensor<T>::offset(std::initializer_list<Index> indices)
   return offset;
 }
 
-template <class T> Tensor<T> full(const Shape& shape, std::type_identity_t<T> value) {
-  auto x = Tensor<T>::uninitialized(shape);
-  std::fill_n(x.mutable_data(), x.size(), value);
-  return x;
-}
-
-template <class T> Tensor<T> arange(Index n) {
-  auto x = Tensor<T>::uninitialized({n});
-  for (Index i = 0; i < n; ++i) x.mutable_data()[i] = static_cast<T>(i);
-  return x;
-}
-
-template <class T>
-Tensor<T> linspace(std::type_identity_t<T> first, std::type_identity_t<T> last, Index n) {
-  auto x = Tensor<T>::uninitialized({n});
-  for (Index i = 0; i < n; ++i)
-    x.mutable_data()[i] = i == n - 1 && n > 1 ? last : first + (last - first) * T(i) / T(n - 1);
-  if (n == 1) x.mutable_data()[0] = first;
-  return x;
-}
-
-template <class T> Tensor<T> identity(Index n) {
-  Tensor<T> x({n, n});
-  for (Index i = 0; i < n; ++i) x.mutable_data()[i * n + i] = 1;
-  return x;
-}
-
-template <class To, class From> Tensor<To> cast(const Tensor<From>& x) {
-  auto y = Tensor<To>::uninitialized(x.shape());
-  std::transform(x.begin(), x.end(), y.mutable_data(), [](From v) { return static_cast<To>(v); });
-  return y;
-}
-
-#define GRADUS_INSTANTIATE(T)                    \
-  template class Tensor<T>;                      \
-  template Tensor<T> full<T>(const Shape&, T);   \
-  template Tensor<T> arange<T>(Index);           \
-  template Tensor<T> linspace<T>(T, T, Index);   \
-  template Tensor<T> identity<T>(Index);         \
-  template Tensor<T> cast(const Tensor<float>&); \
-  template Tensor<T> cast(const Tensor<double>&);
-GRADUS_INSTANTIATE(float)
-GRADUS_INSTANTIATE(double)
+template class Tensor<float>;
+template class Tensor<double>;
 }  // namespace gradus

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <concepts>
 #include <cstring>
 #include <type_traits>
@@ -19,10 +20,15 @@ namespace gradus {
 // instantiated for these two.
 template <class T> class Tensor {
  public:
-  using Scalar = T;
-
   // An empty tensor of shape (0).
   Tensor() : shape_{0} {}
+  Tensor(const Tensor&) = default;
+  Tensor(Tensor&& other) noexcept : Tensor() { *this = std::move(other); }
+  Tensor& operator=(const Tensor&) = default;
+  Tensor& operator=(Tensor&& other) noexcept {
+    std::swap(shape_, other.shape_), std::swap(size_, other.size_), std::swap(block_, other.block_);
+    return *this;
+  }
   // Zeros.
   explicit Tensor(const Shape& shape);
   // The numbers in row-major order. Throws Error when their number is not shape.size().
@@ -33,23 +39,19 @@ template <class T> class Tensor {
   }
   // Numbers that are about to be written.
   static Tensor uninitialized(const Shape& shape);
-
   const Shape& shape() const { return shape_; }
   int rank() const { return shape_.rank(); }
   Index size() const { return size_; }
   bool empty() const { return size_ == 0; }
   Index extent(int axis) const { return shape_[normalize_axis("extent", axis, shape_)]; }
-
   // The elements in row-major order.
   const T* data() const { return static_cast<const T*>(block_.data()); }
   const T* begin() const { return data(); }
   const T* end() const { return data() + size_; }
   std::vector<T> to_vector() const { return std::vector<T>(begin(), end()); }
-
   // The elements, for writing. Copies the block first when it is shared. The pointer is good until
   // this tensor is copied or assigned to.
   T* mutable_data();
-
   // One element, from one index an axis: x(1, 2). Throws Error when an index is out of range.
   template <std::convertible_to<Index>... I> T operator()(I... indices) const {
     return data()[offset({static_cast<Index>(indices)...})];
@@ -60,33 +62,43 @@ template <class T> class Tensor {
   }
   // The number in a tensor of one element. Throws Error when there are more, or none.
   T item() const;
-
   // The same numbers in another shape; one extent may be -1, and is then worked out from the
   // others. Costs nothing. Throws Error when the numbers of elements differ.
   Tensor reshape(std::initializer_list<Index> extents) const;
   Tensor reshape(const Shape& shape) const;
-
   // Adds elementwise, in place. Throws Error unless the shapes are the same.
   Tensor& operator+=(const Tensor& other);
 
  private:
   Index offset(std::initializer_list<Index> indices) const;
-
   Shape shape_;
   Index size_ = 0;
   Block block_;
 };
 
-// A tensor filled with one value. The numbers 0, 1, ..., n - 1. n numbers from `first` to `last`.
-// The n x n identity matrix.
-template <class T> Tensor<T> full(const Shape& shape, std::type_identity_t<T> value);
-template <class T> Tensor<T> arange(Index n);
-template <class T>
-Tensor<T> linspace(std::type_identity_t<T> first, std::type_identity_t<T> last, Index n);
-template <class T> Tensor<T> identity(Index n);
+// A tensor filled with one value; the numbers 0, 1, ..., n - 1; the n x n identity matrix.
+template <class T> Tensor<T> full(const Shape& shape, std::type_identity_t<T> value) {
+  auto x = Tensor<T>::uninitialized(shape);
+  std::fill_n(x.mutable_data(), x.size(), value);
+  return x;
+}
+template <class T> Tensor<T> arange(Index n) {
+  auto x = Tensor<T>::uninitialized({n});
+  for (Index i = 0; i < n; ++i) x.mutable_data()[i] = static_cast<T>(i);
+  return x;
+}
+template <class T> Tensor<T> identity(Index n) {
+  Tensor<T> x({n, n});
+  for (Index i = 0; i < n; ++i) x.mutable_data()[i * n + i] = 1;
+  return x;
+}
 
 // The same numbers in the other precision.
-template <class To, class From> Tensor<To> cast(const Tensor<From>& x);
+template <class To, class From> Tensor<To> cast(const Tensor<From>& x) {
+  auto y = Tensor<To>::uninitialized(x.shape());
+  std::transform(x.begin(), x.end(), y.mutable_data(), [](From v) { return static_cast<To>(v); });
+  return y;
+}
 
 // The tensor as NumPy prints it: nested brackets, columns aligned, at most 8 digits after the
 // point, and the middle left out of tensors of more than 1000 elements.

@@ -48,9 +48,9 @@ struct Training {
 
   void run(kit::Lesson& lesson, const Tensor<float>& train, const Tensor<float>& test) {
     if (history.empty()) record(test);
-    kit::Progress progress(
-        fmt::format("training, {} latents", vae.latents()),
-        (lesson.options().epochs - epochs()) * ((train.extent(0) + kBatch - 1) / kBatch));
+    kit::Progress progress(fmt::format("training, {} latents", vae.latents()),
+                           (lesson.options().epochs - epochs()) *
+                               ((train.extent(0) + kBatch - 1) / kBatch));
     while (epochs() < lesson.options().epochs) {
       for (const Tensor<float>& x : nn::minibatches(train, kBatch, rng)) {
         Tape<float> tape;
@@ -148,12 +148,12 @@ void draw_plane(kit::Lesson& lesson, const Training& training, const kit::ImageD
       z.set({i * kSide + j, 0}, static_cast<float>(normal_quantile((j + 0.5) / kSide)));
       z.set({i * kSide + j, 1}, static_cast<float>(normal_quantile((kSide - i - 0.5) / kSide)));
     }
-  kit::images(
-      lesson, "manifold",
-      {.title = "Every image that two numbers can say",
-       .note = "decoded from a grid of quantiles of N(0, 1): z1 to the right, z2 upwards",
-       .columns = kSide},
-      training.vae.decode(z).mean().value().reshape({kSide * kSide, data.height, data.width}));
+  kit::images(lesson, "manifold",
+              {.title = "Every image that two numbers can say",
+               .note = "decoded from a grid of quantiles of N(0, 1): z1 to the right, z2 upwards",
+               .columns = kSide},
+              training.vae.decode(z).mean().value().reshape(
+                  {kSide * kSide, data.height, data.width}));
 
   const Index n = std::min<Index>(5000, data.test_images.extent(0));
   kit::scatter(lesson, "latent_map",
@@ -186,7 +186,8 @@ void run(kit::Lesson& lesson) {
 
   // What must come out. The numbers for 10 and 20 epochs are another framework's, whose seeds
   // differ by 0.1.
-  const bool full = data.name == "fashion-mnist" && !lesson.interrupted();
+  const bool full =
+      data.name == "fashion-mnist" && data.train_images.extent(0) == 60000 && !lesson.interrupted();
   const int epochs = static_cast<int>(training.epochs());
   auto known = [&](double after_10, double after_20) -> std::optional<kit::Expected> {
     if (!full || (epochs != 10 && epochs != 20)) return {};
@@ -214,7 +215,9 @@ void run(kit::Lesson& lesson) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return kit::run(
-      {.name = "13_vae", .title = "The variational autoencoder", .epochs = 10, .quick_epochs = 10},
-      argc, argv, run);
+  return kit::run({.name = "13_vae",
+                   .title = "The variational autoencoder",
+                   .epochs = 10,
+                   .quick_epochs = 10},
+                  argc, argv, run);
 }

@@ -127,7 +127,7 @@ struct Range {
     if (b - a <= 1e-9 * size) pad = std::max(0.5, 1e-3 * size);
     a -= pad;
     b += pad;
-    low = log ? std::exp(a) : a;
+    low = log ? std::max(std::exp(a), std::numeric_limits<double>::min()) : a;
     high = log ? std::exp(b) : b;
   }
   double position(double v) const {  // 0 at low, 1 at high

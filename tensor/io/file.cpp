@@ -1,43 +1,34 @@
 #include "tensor/io/file.hpp"
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <memory>
+#include <fstream>
+#include <sstream>
 #include "tensor/error.hpp"
 
 namespace gradus::io {
-namespace {
-struct Close {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-using File = std::unique_ptr<std::FILE, Close>;
-}  // namespace
-
 std::string read_file(const std::filesystem::path& path) {
   std::error_code code;
   if (std::filesystem::is_directory(path, code))
     fail("cannot read {}: it is a directory", path.string());
-  File file(std::fopen(path.c_str(), "rb"));
-  if (!file) fail("cannot read {}: {}", path.string(), std::strerror(errno));
-  std::string bytes;
-  char buffer[1 << 16];
-  while (const std::size_t n = std::fread(buffer, 1, sizeof(buffer), file.get()))
-    bytes.append(buffer, n);
-  if (std::ferror(file.get())) fail("cannot read {}: {}", path.string(), std::strerror(errno));
-  return bytes;
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream bytes;
+  if (file && file.peek() != std::ifstream::traits_type::eof()) bytes << file.rdbuf();
+  if (!file.is_open() || file.bad() || errno)
+    fail("cannot read {}: {}", path.string(), std::strerror(errno ? errno : EIO));
+  return std::move(bytes).str();
 }
 
 void write_file(const std::filesystem::path& path, std::string_view bytes) {
   const std::filesystem::path temporary = path.string() + ".part";
-  File file(std::fopen(temporary.c_str(), "wb"));
-  if (!file) fail("cannot write {}: {}", path.string(), std::strerror(errno));
-  int error = 0;
-  if (std::fwrite(bytes.data(), 1, bytes.size(), file.get()) != bytes.size()) error = errno;
-  if (std::fclose(file.release()) != 0 && !error) error = errno;  // a full disk may show only here
-  if (!error && std::rename(temporary.c_str(), path.c_str()) != 0) error = errno;
-  if (error) {
-    std::remove(temporary.c_str());
-    fail("cannot write {}: {}", path.string(), std::strerror(error));
-  }
+  errno = 0;
+  std::ofstream file(temporary, std::ios::binary);
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  file.close();  // a full disk may show only here
+  if (file && std::rename(temporary.c_str(), path.c_str()) == 0) return;
+  const int error = errno ? errno : EIO;
+  std::error_code code;
+  std::filesystem::remove(temporary, code);
+  fail("cannot write {}: {}", path.string(), std::strerror(error));
 }
 }  // namespace gradus::io

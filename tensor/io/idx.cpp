@@ -10,7 +10,6 @@
 namespace gradus::io {
 namespace {
 constexpr unsigned char kUnsignedByte = 8;
-
 struct Bytes {
   Shape shape;
   std::vector<unsigned char> numbers;
@@ -41,17 +40,14 @@ Bytes read_bytes(const std::filesystem::path& path) {
   errno = 0;
   const std::unique_ptr<gzFile_s, int (*)(gzFile_s*)> file(gzopen(path.c_str(), "rb"), gzclose);
   if (!file) fail("cannot read {}: {}", name, std::strerror(errno ? errno : ENOMEM));
-
   const auto magic = read_most(file.get(), name, 4);
   if (magic.size() < 4) fail("{}: truncated: it has {} bytes", name, magic.size());
-  if (magic[0] || magic[1] || magic[2] != kUnsignedByte || magic[3] < 1 ||
-      magic[3] > Shape::kMaxRank)
-    fail(
-        "{}: wrong magic number {:02x}{:02x}{:02x}{:02x}: an IDX file of bytes begins with "
-        "000008 and a number of axes from 1 to {}",
-        name, magic[0], magic[1], magic[2], magic[3], Shape::kMaxRank);
-  const auto header = read_most(file.get(), name, 4 * magic[3]);
-  if (header.size() < 4u * magic[3]) fail("{}: truncated inside its header", name);
+  const int rank = magic[3];
+  if (magic[0] || magic[1] || magic[2] != kUnsignedByte || rank < 1 || rank > Shape::kMaxRank)
+    fail("{}: wrong magic number {:02x}{:02x}{:02x}{:02x}: an IDX file of bytes begins with 000008",
+         name, magic[0], magic[1], magic[2], rank);
+  const auto header = read_most(file.get(), name, 4 * rank);
+  if (header.size() < 4u * rank) fail("{}: truncated inside its header", name);
   std::vector<Index> extents;
   for (std::size_t i = 0; i < header.size(); i += 4)
     extents.push_back(Index{header[i]} << 24 | header[i + 1] << 16 | header[i + 2] << 8 |

@@ -2,15 +2,13 @@
 #include <algorithm>
 #include <bit>
 #include <nlohmann/json.hpp>
+#include <set>
 #include "tensor/io/file.hpp"
 
 namespace gradus::io {
 namespace {
 static_assert(std::endian::native == std::endian::little, "the numbers are written as they are");
-
 constexpr std::size_t kLargestHeader = 100'000'000;  // the reference implementation's limit
-
-template <class T> constexpr const char* kDtype = sizeof(T) == 4 ? "F32" : "F64";
 
 struct Entry {
   std::string name;
@@ -29,6 +27,7 @@ Entry parse_entry(const std::string& name, const nlohmann::json& value) {
   if (dtype != "F32" && dtype != "F64")
     fail("dtype {} is not supported; convert it to F32 or F64", dtype);
   std::vector<Index> extents;
+  if (!value.at("shape").is_array()) fail("{} is not a shape", value.at("shape").dump());
   for (const auto& extent : value.at("shape")) extents.push_back(size_from(extent));
   const auto& offsets = value.at("data_offsets");
   const Entry entry{name, Shape(extents), dtype == "F64", size_from(offsets.at(0)),
@@ -47,17 +46,22 @@ template <class From, class To> Tensor<To> numbers(const char* bytes, const Shap
 }
 
 template <class T> SafeTensors<T> parse(const std::string& bytes) {
-  if (bytes.size() < 8)
-    fail("truncated: {} bytes, where 8 for the header's size begin", bytes.size());
-  std::uint64_t header_size;
-  std::memcpy(&header_size, bytes.data(), 8);
+  std::uint64_t header_size = 0;
+  std::memcpy(&header_size, bytes.data(), std::min<std::size_t>(8, bytes.size()));
   if (header_size > kLargestHeader) fail("a header of {} bytes is too large", header_size);
-  if (header_size > bytes.size() - 8)
-    fail("truncated: a header of {} bytes is promised, but there are {}", header_size,
-         bytes.size() - 8);
-  const nlohmann::json header =
-      nlohmann::json::parse(bytes.begin() + 8, bytes.begin() + 8 + header_size);
-
+  if (bytes.size() < 8 + header_size)
+    fail("truncated: it has {} bytes, but 8 and a header of {} are promised", bytes.size(),
+         header_size);
+  // What is nested deeper than a list of extents is none of ours, and is not walked recursively.
+  std::set<std::string> names;
+  auto check = [&names](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
+    if (depth > 3) fail("the header is nested too deeply");
+    if (depth == 1 && event == nlohmann::json::parse_event_t::key && !names.insert(value).second)
+      fail("there are two tensors '{}'", value.get<std::string>());
+    return true;
+  };
+  const auto begin = bytes.begin() + 8;
+  const nlohmann::json header = nlohmann::json::parse(begin, begin + header_size, check);
   SafeTensors<T> result;
   std::vector<Entry> entries;
   for (const auto& [name, value] : std::map<std::string, nlohmann::json>(header)) try {
@@ -81,13 +85,11 @@ template <class T> SafeTensors<T> parse(const std::string& bytes) {
       fail("tensor '{}': its data end at {}, but the file holds {} bytes of data", entry.name,
            entry.end, data_size);
     end = entry.end;
-  }
-  if (end != data_size) fail("there are {} bytes after the last tensor", data_size - end);
-  for (const Entry& entry : entries) {
     const char* data = bytes.data() + 8 + header_size + entry.begin;
     result.tensors[entry.name] = entry.is_double ? numbers<double, T>(data, entry.shape)
                                                  : numbers<float, T>(data, entry.shape);
   }
+  if (end != data_size) fail("there are {} bytes after the last tensor", data_size - end);
   return result;
 }
 }  // namespace
@@ -117,13 +119,20 @@ void write_safetensors(const std::filesystem::path& path,
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::string data;
   for (const auto& [name, x] : tensors) {
+    if (name == "__metadata__")
+      fail("cannot write {}: '{}' is no name for a tensor", path.string(), name);
     const std::size_t begin = data.size();
     if (!x.empty()) data.append(reinterpret_cast<const char*>(x.data()), x.size() * sizeof(T));
-    header[name] = {{"dtype", kDtype<T>},
+    header[name] = {{"dtype", sizeof(T) == 4 ? "F32" : "F64"},
                     {"shape", std::vector<Index>(x.shape().begin(), x.shape().end())},
                     {"data_offsets", {begin, data.size()}}};
   }
-  std::string text = header.dump();
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const std::exception& error) {  // a name that is not UTF-8
+    fail("cannot write {}: {}", path.string(), error.what());
+  }
   text.append((8 - text.size() % 8) % 8, ' ');  // so that the numbers are aligned
   std::string bytes(8, '\0');
   const std::uint64_t size = text.size();

@@ -1,0 +1,46 @@
+#pragma once
+#include "autograd/gradcheck.hpp"
+#include "tests/tensor/support.hpp"
+
+namespace gradus::testing {
+
+using Vars = std::vector<Var<double>>;
+using Tensors = std::vector<Tensor<double>>;
+
+// x, with a gradient rule that has the given fault: of any f, the gradient of f(faulty(x)) is that
+// of f(x) with the fault in f's rule for x.
+inline Var<double> faulty(const Var<double>& x,
+                          std::function<Tensor<double>(const Tensor<double>&)> fault) {
+  return record("faulty", x.value(),
+                wrt(x, [=](const Var<double>& dz) { return Var<double>(fault(dz.value())); }));
+}
+
+// d f / d x by central differences with step h, by a loop that shares nothing with gradcheck.
+inline Tensor<double> differences(const std::function<double(const Tensor<double>&)>& f,
+                                  const Tensor<double>& x, double h = 1e-5) {
+  std::vector<double> result;
+  for (Index i = 0; i < x.size(); ++i) {
+    std::vector<double> above = x.to_vector(), below = above;
+    above[i] += h, below[i] -= h;
+    result.push_back((f(Tensor<double>(x.shape(), above)) - f(Tensor<double>(x.shape(), below))) /
+                     (2 * h));
+  }
+  return Tensor<double>(x.shape(), result);
+}
+
+// The largest difference between the elements of two tensors of one shape.
+template <class T> double distance(const Tensor<T>& x, const Tensor<T>& y) {
+  EXPECT_EQ(x.shape(), y.shape());
+  double largest = 0;
+  for (Index i = 0; i < x.size() && i < y.size(); ++i) {
+    const double d = std::fabs(double{x.data()[i]} - double{y.data()[i]});
+    if (!(d <= largest)) largest = std::isnan(d) ? INFINITY : d;
+  }
+  return largest;
+}
+
+template <class T> bool same_bits(const Tensor<T>& x, const Tensor<T>& y) {
+  return x.shape() == y.shape() && std::memcmp(x.data(), y.data(), x.size() * sizeof(T)) == 0;
+}
+
+}  // namespace gradus::testing

@@ -1,0 +1,631 @@
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <pty.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdlib>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <thread>
+
+#include "lessons/kit/data.hpp"
+#include "lessons/kit/figures.hpp"
+#include "lessons/kit/lesson.hpp"
+#include "lessons/kit/progress.hpp"
+#include "tensor/error.hpp"
+#include "tensor/io/file.hpp"
+#include "tensor/io/idx.hpp"
+#include "tensor/layout.hpp"
+
+namespace gradus::kit {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+constexpr const char* kPackage = "/usr/share/datasets/fashion-mnist";
+
+// Sets an environment variable while it is alive.
+class Environment {
+ public:
+  Environment(const char* name, const std::string& value) : name_(name) {
+    if (const char* old = std::getenv(name)) old_ = old;
+    setenv(name, value.c_str(), 1);
+  }
+  ~Environment() { old_ ? setenv(name_, old_->c_str(), 1) : unsetenv(name_); }
+
+ private:
+  const char* name_;
+  std::optional<std::string> old_;
+};
+
+struct Outcome {
+  int status;
+  std::string out, err;
+};
+
+class Kit : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "gradus_kit_XXXXXX";
+    directory_ = mkdtemp(pattern.data());
+  }
+  void TearDown() override { fs::remove_all(directory_); }
+
+  // Runs a lesson 13_test of 10 epochs (3 with --quick) that writes below directory_.
+  Outcome run(
+      std::vector<std::string> options, const std::function<void(Lesson&)>& body = [](Lesson&) {}) {
+    return run({"13_test", "A test", 10, 3}, std::move(options), body);
+  }
+  Outcome run(const About& about, std::vector<std::string> options,
+              const std::function<void(Lesson&)>& body) {
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    const int status = run_aloud(about, std::move(options), body);
+    return {status, testing::internal::GetCapturedStdout(), testing::internal::GetCapturedStderr()};
+  }
+  int run_aloud(const About& about, std::vector<std::string> options,
+                const std::function<void(Lesson&)>& body) {
+    options.insert(options.begin(), about.name);
+    if (std::find(options.begin(), options.end(), "--out") == options.end())
+      options.insert(options.end(), {"--out", directory_.string()});
+    std::vector<char*> argv;
+    for (std::string& option : options) argv.push_back(option.data());
+    return kit::run(about, static_cast<int>(argv.size()), argv.data(), body);
+  }
+
+  nlohmann::ordered_json results() const {
+    return nlohmann::ordered_json::parse(io::read_file(made("results.json")));
+  }
+  fs::path made(const std::string& name) const { return directory_ / "13_test" / name; }
+
+  // Writes an IDX set of n + m images of height x width; image i is grey i / 255 with label i % 3.
+  fs::path write_set(const std::string& name, Index n, Index m, Index height = 2, Index width = 3) {
+    const fs::path set = directory_ / name;
+    fs::create_directories(set);
+    for (const auto& [part, count] : {std::pair{"train", n}, std::pair{"t10k", m}}) {
+      Tensor<float> images({count, height, width});
+      std::vector<Index> labels;
+      for (Index i = 0; i < count; ++i) {
+        for (Index p = 0; p < height * width; ++p)
+          images.mutable_data()[i * height * width + p] = float(i % 256) / 255;
+        labels.push_back(i % 3);
+      }
+      io::write_idx_images(set / fmt::format("{}-images-idx3-ubyte", part), images);
+      io::write_idx_labels(set / fmt::format("{}-labels-idx1-ubyte", part), labels);
+    }
+    return set;
+  }
+
+  static std::string load_error(const fs::path& set) {
+    try {
+      load_images(Options{.data = set});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+
+  fs::path directory_;
+};
+
+class KitOptions : public Kit {};
+
+TEST_F(KitOptions, AreTheLessonsDefaultsWhenNoneAreGiven) {
+  const auto outcome = run({}, [&](Lesson& lesson) {
+    EXPECT_EQ(lesson.options().epochs, 10);
+    EXPECT_EQ(lesson.options().seed, 0u);
+    EXPECT_FALSE(lesson.options().quick);
+    EXPECT_FALSE(lesson.options().resume);
+    EXPECT_FALSE(lesson.options().show);
+    EXPECT_TRUE(lesson.options().data.empty());
+    EXPECT_EQ(lesson.directory(), directory_ / "13_test");
+  });
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, StartsWith("Lesson 13: A test\n"));
+}
+
+TEST_F(KitOptions, ReachTheLesson) {
+  const auto outcome = run({"--seed=18446744073709551615", "--data", directory_.string(), "--show",
+                            "--resume", "--epochs", "0"},
+                           [&](Lesson& lesson) {
+                             EXPECT_EQ(lesson.options().epochs, 0);
+                             EXPECT_EQ(lesson.options().seed, 18446744073709551615u);
+                             EXPECT_EQ(lesson.options().data, directory_);
+                             EXPECT_TRUE(lesson.options().show);
+                             EXPECT_TRUE(lesson.options().resume);
+                           });
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+}
+
+TEST_F(KitOptions, QuickMeansFewerEpochsUnlessTheirNumberIsGiven) {
+  run({"--quick"}, [](Lesson& lesson) { EXPECT_EQ(lesson.options().epochs, 3); });
+  run({"--quick", "--epochs", "7"}, [](Lesson& lesson) { EXPECT_EQ(lesson.options().epochs, 7); });
+}
+
+TEST_F(KitOptions, ThatAreWrongAreNamedAndNothingRuns) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases =
+      {{{"--epochs", "-1"}, "--epochs: takes a whole number from 0 to 1000000, not \"-1\""},
+       {{"--epochs", "x"}, "not \"x\""},
+       {{"--epochs", "1.5"}, "not \"1.5\""},
+       {{"--epochs", "99999999999"}, "not \"99999999999\""},
+       {{"--epochs", "--quick"}, "not \"--quick\""},
+       {{"--seed", "-3"}, "--seed: takes a whole number from 0 to 18446744073709551615"},
+       {{"--seed", "18446744073709551616"}, "not \"18446744073709551616\""},
+       {{"--seed", "1", "--seed", "2"}, "--seed: takes one value, once"},
+       {{"--out"}, "--out: takes one value, once"},
+       {{"--data", "/no/such/directory"}, "/no/such/directory"},
+       {{"--fast"}, "--fast"},
+       {{"extra"}, "extra"}};
+  for (const auto& [options, message] : cases) {
+    const auto outcome = run(options, [](Lesson&) { ADD_FAILURE() << "the lesson ran"; });
+    EXPECT_EQ(outcome.status, 2) << message;
+    EXPECT_THAT(outcome.err, AllOf(StartsWith("error: "), HasSubstr(message),
+                                   EndsWith("For the options: ./learn 13 --help\n")));
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 2) << outcome.err;
+  }
+}
+
+TEST_F(KitOptions, OfTrainingAreRefusedByALessonThatDoesNotTrain) {
+  for (const char* option : {"--epochs=1", "--resume"}) {
+    const auto outcome = run({"01_test", "A test"}, {option}, [](Lesson&) {});
+    EXPECT_EQ(outcome.status, 2);
+    EXPECT_THAT(outcome.err, HasSubstr(option));
+  }
+}
+
+TEST_F(KitOptions, HelpNamesEveryOptionInEightyColumnsAndRunsNothing) {
+  const auto outcome = run({"--help"}, [](Lesson&) { ADD_FAILURE() << "the lesson ran"; });
+  EXPECT_EQ(outcome.status, 0);
+  for (const char* option : {"--quick", "--epochs N", "--seed N", "--data DIR", "--out DIR",
+                             "--show", "--resume", "--help", "./learn 13"})
+    EXPECT_THAT(outcome.out, HasSubstr(option));
+  EXPECT_FALSE(std::regex_search(outcome.out, std::regex("[^\n]{81}"))) << outcome.out;
+  EXPECT_FALSE(fs::exists(directory_ / "13_test"));
+}
+
+class KitResults : public Kit {};
+
+TEST_F(KitResults, AreWrittenInTheDocumentedForm) {
+  const auto outcome = run({"--seed", "7"}, [](Lesson& lesson) {
+    lesson.data("fashion-mnist", 60000, 10000);
+    lesson.result("test_negative_elbo", 244.5, "nats/image", Expected{244.1, 1.0});
+    lesson.result("bound", 2, "nats", between(1, 5));
+    lesson.result("loss", 0.25, "");
+  });
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+  auto json = results();
+  EXPECT_GE(json["seconds"].get<double>(), 0);
+  json["seconds"] = 14.2;
+  EXPECT_EQ(
+      json.dump(),
+      R"({"lesson":"13_test","seed":7,)"
+      R"("data":{"name":"fashion-mnist","train":60000,"test":10000},"seconds":14.2,"results":[)"
+      R"({"name":"test_negative_elbo","value":244.5,"unit":"nats/image","expected":244.1,)"
+      R"("tolerance":1.0,"ok":true},)"
+      R"({"name":"bound","value":2.0,"unit":"nats","expected":3.0,"tolerance":2.0,"ok":true},)"
+      R"({"name":"loss","value":0.25,"unit":"","ok":true}]})");
+}
+
+TEST_F(KitResults, ThatAreOffAreNamedAndTheStatusIsOne) {
+  const auto outcome = run({}, [](Lesson& lesson) {
+    lesson.result("good", 1.0, "", Expected{1.0, 0.1});
+    lesson.result("bad", 1.3, "", Expected{1.0, 0.1});
+  });
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.out, HasSubstr("Not as expected: bad\n"));
+  EXPECT_TRUE(results()["results"][0]["ok"]);
+  EXPECT_FALSE(results()["results"][1]["ok"]);
+}
+
+TEST_F(KitResults, ThatAreNotFiniteAreNeverAsExpected) {
+  const auto outcome = run({}, [](Lesson& lesson) {
+    lesson.result("nan", std::nan(""), "", Expected{1.0, 1e9});
+    lesson.result("infinite", std::numeric_limits<double>::infinity(), "");
+  });
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.out, HasSubstr("Not as expected: nan, infinite\n"));
+  const auto json = results();
+  for (const auto& r : json["results"]) {
+    EXPECT_TRUE(r["value"].is_null());
+    EXPECT_FALSE(r["ok"]);
+  }
+}
+
+TEST_F(KitResults, StandInATableOfAtMostEightyColumns) {
+  const auto outcome = run({}, [](Lesson& lesson) {
+    lesson.result("test_negative_elbo", 244.4567, "nats/image", Expected{244.1, 1.0});
+    lesson.result("elbo_range", 244.4567, "nats/image", between(189.858328, 385.017604));
+    lesson.result("total_variance", 68.2162609912, "", relative(68.21626099, 1e-9));
+    for (int i = 0; i < 12; ++i) lesson.file(fmt::format("long_name_{}.safetensors", i));
+  });
+  EXPECT_THAT(outcome.out,
+              testing::ContainsRegex("test_negative_elbo +244\\.5 nats/image +244\\.1 ± 1 +ok\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("189.8583 to 385.0176"));
+  EXPECT_THAT(outcome.out, HasSubstr("68.216260991"));
+  EXPECT_THAT(outcome.out, HasSubstr("long_name_11.safetensors"));
+  EXPECT_FALSE(std::regex_search(outcome.out, std::regex("[^\n]{82}"))) << outcome.out;
+}
+
+TEST(KitExpected, AdmitsItsEndsAndNothingBeyond) {
+  EXPECT_TRUE((Expected{2, 0.5}.admits(1.5)));
+  EXPECT_TRUE((Expected{2, 0.5}.admits(2.5)));
+  EXPECT_FALSE((Expected{2, 0.5}.admits(2.5000001)));
+  EXPECT_FALSE((Expected{2, 0.5}.admits(std::nan(""))));
+  EXPECT_TRUE(relative(-100, 0.01).admits(-100.9));
+  EXPECT_FALSE(relative(-100, 0.01).admits(-101.1));
+  EXPECT_TRUE(between(-1, 3).admits(-1));
+  EXPECT_FALSE(between(-1, 3).admits(3.001));
+}
+
+class KitFailure : public Kit {};
+
+TEST_F(KitFailure, OfTheLessonIsOneMessageAndStatusTwo) {
+  const auto outcome = run({}, [](Lesson&) { fail("matmul: shapes differ"); });
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_EQ(outcome.err, "error: matmul: shapes differ\n");
+  EXPECT_FALSE(fs::exists(made("results.json")));
+}
+
+TEST_F(KitFailure, ToWriteIsNoticedBeforeAnyWork) {
+  io::write_file(directory_ / "file", "");
+  const auto outcome = run({"--out", (directory_ / "file").string()},
+                           [](Lesson&) { ADD_FAILURE() << "the lesson ran"; });
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("cannot make the directory"), HasSubstr("file/13_test"),
+                                 HasSubstr("--out")));
+}
+
+TEST_F(KitFailure, ToWriteIntoADirectoryThatExistsIsNoticedBeforeAnyWork) {
+  fs::create_directories(made("probe.part"));  // stands where the probe is written
+  const auto outcome = run({}, [](Lesson&) { ADD_FAILURE() << "the lesson ran"; });
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("--out"));
+}
+
+class KitInterrupt : public Kit {};
+
+TEST_F(KitInterrupt, LeavesTheRestOfTheLessonAndSaysHowToGoOn) {
+  const fs::path data = directory_ / "my data";
+  fs::create_directory(data);
+  const auto outcome =
+      run({"--epochs", "4", "--quick", "--data", data.string(), "--resume"}, [](Lesson& lesson) {
+        EXPECT_FALSE(lesson.interrupted());
+        std::raise(SIGINT);
+        EXPECT_TRUE(lesson.interrupted());
+        lesson.result("loss", 5, "", Expected{1, 0.1});
+      });
+  EXPECT_EQ(outcome.status, 130);
+  EXPECT_THAT(outcome.out,
+              EndsWith(
+                  fmt::format("\n  ./learn 13 --epochs 4 --quick --data '{}' --out {} --resume\n",
+                              data.string(), directory_.string())));
+  EXPECT_EQ(results()["results"][0]["name"], "loss");
+}
+
+TEST_F(KitInterrupt, IsForgottenByTheNextRun) {
+  run({}, [](Lesson&) { std::raise(SIGTERM); });
+  const auto outcome = run({}, [](Lesson& lesson) { EXPECT_FALSE(lesson.interrupted()); });
+  EXPECT_EQ(outcome.status, 0);
+}
+
+TEST_F(KitInterrupt, EndsTheProgramTheSecondTime) {
+  const auto twice = [](Lesson&) {
+    std::raise(SIGINT);
+    std::raise(SIGINT);
+  };
+  EXPECT_EXIT(run_aloud({"13_test", "A test", 10, 3}, {}, twice), testing::KilledBySignal(SIGINT),
+              "Ctrl-C again ends now");
+}
+
+TEST_F(KitInterrupt, EndsALessonThatDoesNotTrainAtOnce) {
+  std::signal(SIGINT, SIG_DFL);
+  EXPECT_EXIT(run_aloud({"01_test", "A test"}, {}, [](Lesson&) { std::raise(SIGINT); }),
+              testing::KilledBySignal(SIGINT), "");
+}
+
+class KitData : public Kit {};
+
+TEST_F(KitData, AreReadFromADirectory) {
+  const fs::path set = write_set("tiny", 5, 4);
+  const ImageData data = load_images(Options{.data = set.string() + "/"});
+  EXPECT_EQ(data.name, "tiny");
+  EXPECT_EQ(data.train_images.shape(), (Shape{5, 6}));
+  EXPECT_EQ(data.test_images.shape(), (Shape{4, 6}));
+  EXPECT_EQ(data.height, 2);
+  EXPECT_EQ(data.width, 3);
+  EXPECT_EQ(data.train_labels, (std::vector<Index>{0, 1, 2, 0, 1}));
+  EXPECT_EQ(data.test_labels, (std::vector<Index>{0, 1, 2, 0}));
+  EXPECT_EQ(data.class_names, (std::vector<std::string>{"0", "1", "2"}));
+  EXPECT_FLOAT_EQ(data.train_images(4, 5), 4.0f / 255);
+  EXPECT_THAT(data.provenance, AllOf(HasSubstr("5 training and 4 test images of 2 x 3 pixels"),
+                                     HasSubstr(set.string())));
+}
+
+TEST_F(KitData, AreFoundUnderTheDottedNamesToo) {
+  const fs::path set = write_set("dotted", 2, 1);
+  fs::rename(set / "train-images-idx3-ubyte", set / "train-images.idx3-ubyte");
+  fs::rename(set / "t10k-labels-idx1-ubyte", set / "t10k-labels.idx1-ubyte");
+  EXPECT_EQ(load_images(Options{.data = set}).train_images.shape(), (Shape{2, 6}));
+}
+
+TEST_F(KitData, QuickTakesTheFirstFourThousandAndOneThousand) {
+  const fs::path set = write_set("large", 4003, 1002, 1, 1);
+  const ImageData data = load_images(Options{.quick = true, .data = set});
+  EXPECT_EQ(data.name, "large-4000");
+  EXPECT_EQ(data.train_images.shape(), (Shape{4000, 1}));
+  EXPECT_EQ(data.test_images.shape(), (Shape{1000, 1}));
+  EXPECT_EQ(std::ssize(data.train_labels), 4000);
+  EXPECT_EQ(std::ssize(data.test_labels), 1000);
+  EXPECT_FLOAT_EQ(data.train_images(3999, 0), (3999 % 256) / 255.0f);
+  EXPECT_EQ(load_images(Options{.quick = true, .data = write_set("small", 3, 2)}).name, "small-3");
+}
+
+TEST_F(KitData, OfWhichFilesAreMissingNameTheFilesThatWereLookedFor) {
+  const std::vector<std::string> files = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+                                          "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
+  for (const std::string& file : files) {
+    const fs::path set = write_set("gap", 2, 2);
+    fs::remove(set / file);
+    EXPECT_THAT(load_error(set),
+                AllOf(HasSubstr(set.string()), HasSubstr(file), HasSubstr(file + ".gz")));
+  }
+  EXPECT_THAT(load_error(directory_ / "nowhere"), HasSubstr("nowhere: no training images"));
+}
+
+TEST_F(KitData, ThatDoNotMatchAreRefused) {
+  fs::path set = write_set("counts", 5, 2);
+  io::write_idx_labels(set / "train-labels-idx1-ubyte", {0, 1, 2, 0});
+  EXPECT_THAT(load_error(set), AllOf(HasSubstr("5 images"), HasSubstr("4 labels")));
+
+  set = write_set("sizes", 2, 2);
+  io::write_idx_images(set / "t10k-images-idx3-ubyte", Tensor<float>({2, 3, 2}));
+  EXPECT_THAT(load_error(set), AllOf(HasSubstr("2 x 3"), HasSubstr("3 x 2")));
+
+  set = write_set("none", 2, 2);
+  io::write_idx_images(set / "train-images-idx3-ubyte", Tensor<float>({0, 2, 3}));
+  io::write_idx_labels(set / "train-labels-idx1-ubyte", {});
+  EXPECT_THAT(load_error(set), HasSubstr("there are no images"));
+
+  set = write_set("flat", 2, 2);
+  io::write_idx_images(set / "train-images-idx3-ubyte", Tensor<float>({2, 6}));
+  EXPECT_THAT(load_error(set), HasSubstr("images have 3 axes"));
+
+  set = write_set("damaged", 2, 2);
+  io::write_file(set / "t10k-images-idx3-ubyte", "no images");
+  EXPECT_THAT(load_error(set), HasSubstr("t10k-images-idx3-ubyte: wrong magic number"));
+}
+
+TEST_F(KitData, ThatComeWithGradusAreUsedWhenThePackageIsMissingAndSaySo) {
+  const ImageData data = load_images(Options{}, directory_);
+  EXPECT_EQ(data.name, "fashion-mnist-4000");
+  EXPECT_EQ(data.train_images.shape(), (Shape{4000, 784}));
+  EXPECT_EQ(data.test_images.shape(), (Shape{1000, 784}));
+  EXPECT_EQ(data.class_names[9], "ankle boot");
+  EXPECT_THAT(data.provenance, HasSubstr("dataset-fashion-mnist"));
+}
+
+TEST_F(KitData, ThatComeWithGradusAreTheFirstOfThePackage) {
+  if (!fs::exists(kPackage)) GTEST_SKIP() << "dataset-fashion-mnist is not installed";
+  const ImageData piece = load_images(Options{.quick = true});
+  const ImageData all = load_images(Options{});
+  EXPECT_EQ(piece.name, "fashion-mnist-4000");
+  EXPECT_EQ(all.name, "fashion-mnist");
+  EXPECT_EQ(all.class_names, piece.class_names);
+  ASSERT_EQ(all.train_images.shape(), (Shape{60000, 784}));
+  ASSERT_EQ(all.test_images.shape(), (Shape{10000, 784}));
+  EXPECT_TRUE(
+      std::equal(piece.train_images.begin(), piece.train_images.end(), all.train_images.begin()));
+  EXPECT_TRUE(
+      std::equal(piece.test_images.begin(), piece.test_images.end(), all.test_images.begin()));
+  EXPECT_TRUE(
+      std::equal(piece.train_labels.begin(), piece.train_labels.end(), all.train_labels.begin()));
+  EXPECT_TRUE(
+      std::equal(piece.test_labels.begin(), piece.test_labels.end(), all.test_labels.begin()));
+}
+
+TEST_F(KitData, OfALessonStandInItsResults) {
+  const fs::path set = write_set("tiny", 5, 4);
+  const auto outcome = run({"--data", set.string()}, [](Lesson& lesson) { load_images(lesson); });
+  EXPECT_THAT(outcome.out, HasSubstr("Data: tiny, 5 training and 4 test images"));
+  EXPECT_EQ(results()["data"].dump(), R"({"name":"tiny","train":5,"test":4})");
+}
+
+class KitFigures : public Kit {};
+
+bool gnuplot_is_installed() { return std::system("gnuplot --version >/dev/null 2>&1") == 0; }
+
+void draw_all(Lesson& lesson) {
+  const double nan = std::nan("");
+  plot(lesson, "lines",
+       {.title = "It's `date` and \"quotes\"\nover two lines",
+        .note = "a note",
+        .x_label = "step",
+        .y_label = "loss (nats)",
+        .log_x = true,
+        .log_y = true,
+        .levels = {{"floor", 0.5}}},
+       {{"measured", {}, {8, 4, nan, 2, 0}}, {"expected", {1, 2, 4}, {8, 4, 2}, Series::kDots}});
+  plot(lesson, "nothing", {.title = "All is NaN"}, {{"gone", {}, {nan, nan}}});
+  bars(lesson, "bars", {.title = "Bars", .levels = {{"mean", 0.3}}},
+       {{"P", {}, {0.36, 0.48, -0.16}}, {"Q", {}, {0.3, 0.3, 0.3}}}, {"zero", "one", "two"});
+  scatter(lesson, "points", {.title = "Points"},
+          Tensor<double>({4, 2}, {0, 0, 1, 1, nan, 3, 2, 0.5}), {0, 1, 1, 2}, {"a", "b", "c"});
+  Tensor<float> pictures({3, 2, 3});
+  pictures.set({0, 0, 0}, 2.0f);
+  pictures.set({1, 0, 0}, std::nanf(""));
+  images(lesson, "grey", {.title = "Images", .columns = 2, .captions = {"a", "b", "c"}}, pictures);
+  images(lesson, "signed",
+         {.title = "Images",
+          .columns = 3,
+          .signed_values = true,
+          .row_captions = {"row"},
+          .column_captions = {"a", "b", "c"}},
+         cast<double>(pictures));
+}
+
+TEST_F(KitFigures, AreDrawnByTheirScripts) {
+  if (!gnuplot_is_installed()) GTEST_SKIP() << "gnuplot is not installed";
+  const auto outcome = run({}, draw_all);
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, Not(HasSubstr("Not drawn")));
+  for (const char* name : {"lines", "nothing", "bars", "points", "grey", "signed"}) {
+    const std::string png = io::read_file(made(name + std::string(".png")));
+    EXPECT_THAT(png, StartsWith("\x89PNG\r\n\x1a\n")) << name;
+    EXPECT_GT(png.size(), 1000u) << name;
+    fs::remove(made(name + std::string(".png")));
+    const std::string again = fmt::format("cd '{}' && gnuplot {}.gp", made("").string(), name);
+    EXPECT_EQ(std::system(again.c_str()), 0);
+    EXPECT_EQ(io::read_file(made(name + std::string(".png"))), png) << "the script draws another";
+  }
+}
+
+TEST_F(KitFigures, AreScriptsWithOneLineOfAdviceWithoutGnuplot) {
+  const Environment path("PATH", directory_.string());
+  fs::create_directories(made(""));
+  io::write_file(made("lines.png"), "of an earlier run");
+  const auto outcome = run({}, draw_all);
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_THAT(io::read_file(made("lines.gp")), StartsWith("# gnuplot lines.gp draws lines.png\n"));
+  EXPECT_FALSE(fs::exists(made("lines.png")));
+  EXPECT_THAT(outcome.out,
+              HasSubstr(fmt::format("cd {} && gnuplot *.gp\n", (directory_ / "13_test").string())));
+  const std::string advice = "gnuplot is not installed";
+  EXPECT_EQ(outcome.out.find(advice), outcome.out.rfind(advice));
+}
+
+TEST_F(KitFigures, AreNeverLeftHalfDrawn) {
+  const fs::path fake = directory_ / "gnuplot";
+  io::write_file(fake, "#!/bin/sh\necho half > lines.png\necho 'no such terminal' >&2\nexit 1\n");
+  fs::permissions(fake, fs::perms::owner_all);
+  const Environment path("PATH", directory_.string());
+  const auto outcome = run({}, [](Lesson& lesson) {
+    plot(lesson, "lines", {.title = "Lines"}, {{"a", {}, {1, 2}}});
+  });
+  EXPECT_THAT(outcome.out, HasSubstr("Not drawn: lines.png\n  gnuplot failed: no such terminal\n"));
+  std::vector<std::string> left;
+  for (const auto& entry : fs::directory_iterator(made("")))
+    left.push_back(entry.path().filename());
+  EXPECT_THAT(left, testing::UnorderedElementsAre("lines.gp", "results.json"));
+}
+
+TEST_F(KitFigures, OfWhichNoneCanBeShownSayWhereTheyAre) {
+  const Environment path("PATH", directory_.string());
+  io::write_file(directory_ / "gnuplot", "#!/bin/sh\necho png > lines.png\n");
+  fs::permissions(directory_ / "gnuplot", fs::perms::owner_all);
+  const auto draw = [](Lesson& lesson) {
+    plot(lesson, "lines", {.title = "Lines"}, {{"a", {}, {1, 2}}});
+  };
+  const Environment display("DISPLAY", ":0");
+  EXPECT_THAT(run({"--show"}, draw).out, HasSubstr("xdg-open is not installed: they are in /"));
+  EXPECT_THAT(run({}, draw).out, Not(HasSubstr("xdg-open")));
+}
+
+TEST_F(KitFigures, LabelLinesThatEndTogetherWithoutOverlap) {
+  run({}, [](Lesson& lesson) {
+    std::vector<Series> series;
+    for (int i = 0; i < 8; ++i)
+      series.push_back({fmt::format("line {}", i), {}, {double(i), 10 + 1e-3 * i}});
+    plot(lesson, "ends", {.title = "Ends"}, series);
+  });
+  const std::string script = io::read_file(made("ends.gp"));
+  const std::regex label("set label 'line \\d' at screen [0-9.]+,([0-9.]+)");
+  std::vector<double> heights;
+  for (std::sregex_iterator i(script.begin(), script.end(), label), end; i != end; ++i)
+    heights.push_back(std::stod((*i)[1]));
+  ASSERT_EQ(heights.size(), 8u);
+  EXPECT_TRUE(std::is_sorted(heights.begin(), heights.end()));  // as the ends are
+  for (std::size_t i = 0; i < heights.size(); ++i) {
+    EXPECT_LT(heights[i], 1.0);
+    // 30 of 1000 pixels: the size of the text
+    EXPECT_GT(heights[i], i ? heights[i - 1] + 0.03 : 0.0);
+  }
+}
+
+TEST_F(KitFigures, OfSizesThatDoNotFitAreRefused) {
+  const auto error = [&](const std::function<void(Lesson&)>& draw) {
+    const auto outcome = run({}, draw);
+    EXPECT_EQ(outcome.status, 2);
+    return outcome.err;
+  };
+  EXPECT_THAT(error([](Lesson& lesson) {
+                plot(lesson, "p", {}, {{"a", {1, 2}, {1}}});
+              }),
+              HasSubstr("\"a\" has 2 values of x but 1 of y"));
+  EXPECT_THAT(error([](Lesson& lesson) {
+                scatter(lesson, "s", {}, Tensor<float>({3, 3}), {0, 0, 0}, {"a"});
+              }),
+              HasSubstr("(3, 3)"));
+  EXPECT_THAT(error([](Lesson& lesson) {
+                scatter(lesson, "s", {}, Tensor<float>({1, 2}), {1}, {"a"});
+              }),
+              HasSubstr("label 0 is 1"));
+  EXPECT_THAT(error([](Lesson& lesson) {
+                images(lesson, "i", {}, Tensor<float>({2, 5}));
+              }),
+              HasSubstr("(2, 5) is no shape of images"));
+  EXPECT_THAT(error([](Lesson& lesson) {
+                images(lesson, "i", {.captions = {"one"}}, Tensor<float>({2, 4}));
+              }),
+              HasSubstr("1 captions for 2 images"));
+}
+
+TEST(KitProgress, SaysNothingWhereThereIsNoTerminal) {
+  testing::internal::CaptureStderr();
+  {
+    Progress progress("work", 2);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+    progress.step();
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
+// What a terminal on standard error gets while `work` runs.
+std::string on_a_terminal(const std::function<void()>& work) {
+  int master = -1, slave = -1;
+  winsize size{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
+  if (openpty(&master, &slave, nullptr, nullptr, &size) != 0) throw Error("openpty");
+  const int saved = dup(STDERR_FILENO);
+  dup2(slave, STDERR_FILENO);
+  work();
+  dup2(saved, STDERR_FILENO);
+  for (int fd : {slave, saved}) close(fd);
+  char buffer[4096];
+  const auto n = read(master, buffer, sizeof buffer);
+  close(master);
+  return n > 0 ? std::string(buffer, n) : "";
+}
+
+TEST(KitProgress, AppearsAfterASecondAndIsWipedAwayByAnException) {
+  EXPECT_EQ(on_a_terminal([] {
+              Progress progress("work", 4);
+              progress.step();
+            }),
+            "");
+  const std::string text = on_a_terminal([] {
+    try {
+      Progress progress("work", 4);
+      progress.note("loss 2.5 " + std::string(100, 'x'));
+      std::this_thread::sleep_for(std::chrono::milliseconds(1050));
+      for (int i = 0; i < 20; ++i) progress.step();  // most too soon to be drawn again
+      throw Error("interrupted");
+    } catch (const Error&) {
+    }
+  });
+  EXPECT_THAT(text, AllOf(StartsWith("\rwork [=======>"), HasSubstr(" 25 %  0:0"),
+                          HasSubstr(" left  loss 2.5 x"), EndsWith("\r\033[K")));
+  EXPECT_LT(std::count(text.begin(), text.end(), '\r'), 15);
+  EXPECT_LT(text.find("\033[K"), 81u);  // fits into the 80 columns
+}
+
+}  // namespace
+}  // namespace gradus::kit

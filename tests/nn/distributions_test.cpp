@@ -1,0 +1,411 @@
+#include "nn/distributions.hpp"
+
+#include "tests/autograd/support.hpp"
+
+namespace gradus::nn {
+namespace {
+
+using ::testing::AllOf;
+using testing::error_of;
+using testing::gaussian_numbers;
+using ::testing::HasSubstr;
+using testing::Vars;
+
+constexpr long double kTwoPi = 6.283185307179586476925286766559005768L;
+constexpr double kRelative = 1e-12;
+
+Tensor<double> numbers(const std::vector<double>& values) {
+  return Tensor<double>({std::ssize(values)}, values);
+}
+
+// |got - exact| is small beside the terms from which the exact value is added up.
+void expect_close(double got, long double exact, long double terms) {
+  EXPECT_LE(fabsl(got - exact), kRelative * terms) << "got " << got << " for " << double(exact);
+}
+
+const std::vector<double> kMeans = {-3, 0, 0.1, 1e3},
+                          kLogVars = {-30, -1.386294361119891, 0, 2, 30},
+                          kLogits = {-100, -30, -1, 0, 1e-3, 2, 30, 100};
+
+Normal<double> normal(double mean, double log_var) { return {numbers({mean}), numbers({log_var})}; }
+Bernoulli<double> bernoulli(double logit) { return {numbers({logit})}; }
+
+TEST(Normal, LogProbIsTheDensityOfTheTextbook) {
+  for (double mean : kMeans)
+    for (double log_var : kLogVars)
+      for (double x : {-2.0, 0.0, 0.5, 7.0}) {
+        const long double s = expl(log_var / 2.0L), z = (x - static_cast<long double>(mean)) / s;
+        const long double constant = logl(s * sqrtl(kTwoPi));
+        expect_close(normal(mean, log_var).log_prob(numbers({x})).item(), -constant - z * z / 2,
+                     fabsl(constant) + z * z / 2);
+      }
+}
+
+TEST(Normal, EntropyIsThatOfTheTextbook) {
+  for (double log_var : kLogVars) {
+    const long double exact = 0.5L * (logl(kTwoPi) + 1 + log_var);
+    expect_close(normal(5, log_var).entropy().item(), exact, fabsl(exact));
+  }
+}
+
+TEST(Normal, KlIsThatOfTheTextbook) {
+  for (double m : kMeans)
+    for (double lv : kLogVars)
+      for (double mq : kMeans)
+        for (double lvq : kLogVars) {
+          const long double ratio = expl(lv - static_cast<long double>(lvq)), log_ratio = lv - lvq;
+          const long double shift = (m - mq) * (m - static_cast<long double>(mq)) * expl(-lvq);
+          const long double exact = 0.5L * (ratio - 1 - log_ratio + shift);
+          expect_close(kl(normal(m, lv), normal(mq, lvq)).item(), exact, exact);
+        }
+}
+
+// A variance of 1/4: (1/4 - 1 + ln 4 + 1) / 2 and (4 - 1 - ln 4 + 4) / 2. Taken for a standard
+// deviation, it would give 1.9175 and 10.6137.
+TEST(Normal, KlTakesAVarianceForAVariance) {
+  const Normal<double> p = normal(1, std::log(0.25)), q = normal(0, 0);
+  EXPECT_NEAR(kl(p, q).item(), 0.8181471806, 5e-11);
+  EXPECT_NEAR(kl(q, p).item(), 2.8068528194, 5e-11);
+  EXPECT_NEAR(kl(p, Normal<double>::standard()).item(), 0.8181471806, 5e-11);
+}
+
+// The trapezoidal rule over 12 standard deviations on each side, whose error is below rounding.
+TEST(Normal, DensityIntegratesToOneAndItsLogarithmToTheEntropy) {
+  for (double log_var : {-2.0, 0.0, 3.0}) {
+    const double s = std::exp(log_var / 2), step = s / 16;
+    long double total = 0, entropy = 0, variance = 0;
+    for (int i = -192; i <= 192; ++i) {
+      const double log_p = normal(1.5, log_var).log_prob(numbers({1.5 + i * step})).item();
+      total += expl(log_p) * step;
+      entropy -= log_p * expl(log_p) * step;
+      variance += i * step * i * step * expl(log_p) * step;
+    }
+    EXPECT_NEAR(static_cast<double>(total), 1, 1e-12);
+    EXPECT_NEAR(static_cast<double>(entropy), normal(1.5, log_var).entropy().item(), 1e-12);
+    EXPECT_NEAR(static_cast<double>(variance / expl(log_var)), 1, 1e-12);
+  }
+}
+
+// x in {0, 1} or between: x ln sigmoid(l) + (1 - x) ln sigmoid(-l).
+TEST(Bernoulli, LogProbIsTheCrossEntropyOfTheTextbook) {
+  for (double logit : kLogits)
+    for (double x : {0.0, 0.3, 1.0}) {
+      const long double one = -log1pl(expl(-logit)), zero = -log1pl(expl(logit));
+      expect_close(bernoulli(logit).log_prob(numbers({x})).item(), x * one + (1 - x) * zero,
+                   1 + fabsl(logit));
+    }
+}
+
+TEST(Bernoulli, ProbabilitiesAddUpToOne) {
+  for (double logit : kLogits) {
+    const double one = bernoulli(logit).log_prob(numbers({1})).item();
+    const double zero = bernoulli(logit).log_prob(numbers({0})).item();
+    EXPECT_NEAR(std::exp(one) + std::exp(zero), 1, 1e-14);
+    EXPECT_NEAR(bernoulli(logit).mean().item(), std::exp(one), 1e-14);
+  }
+}
+
+TEST(Bernoulli, EntropyAndKlAreThoseOfTheTextbook) {
+  auto p = [](long double l) { return 1 / (1 + expl(-l)); };
+  auto log_p = [](long double l) { return -log1pl(expl(-l)); };
+  for (double a : kLogits) {
+    const long double entropy = -p(a) * log_p(a) - p(-a) * log_p(-a);
+    expect_close(bernoulli(a).entropy().item(), entropy, entropy);
+    for (double b : kLogits) {
+      const long double one = p(a) * (log_p(a) - log_p(b)), zero = p(-a) * (log_p(-a) - log_p(-b));
+      expect_close(kl(bernoulli(a), bernoulli(b)).item(), one + zero, fabsl(one) + fabsl(zero));
+    }
+  }
+}
+
+const std::vector<std::vector<double>> kRows = {{0, 0, 0},     {1, 2, 3},         {-100, 100, 0},
+                                                {100, 99, 98}, {1000, 999, 1001}, {-1e-3, 0, 1e-3}};
+
+std::vector<long double> log_probabilities(const std::vector<double>& row) {
+  const long double top = *std::max_element(row.begin(), row.end());
+  long double total = 0;
+  for (double l : row) total += expl(l - top);
+  std::vector<long double> result;
+  for (double l : row) result.push_back(l - top - logl(total));
+  return result;
+}
+
+Categorical<double> categorical(const std::vector<double>& row) {
+  return {Tensor<double>({1, std::ssize(row)}, row)};
+}
+
+TEST(Categorical, LogProbEntropyAndKlAreThoseOfTheTextbook) {
+  for (const auto& row : kRows) {
+    const auto exact = log_probabilities(row);
+    const double size = 1 + std::fabs(*std::max_element(row.begin(), row.end()));
+    long double entropy = 0;
+    double total = 0;
+    for (Index k = 0; k < 3; ++k) {
+      const double got = categorical(row).log_prob({k}).item();
+      expect_close(got, exact[k], size);
+      total += std::exp(got);
+      entropy -= expl(exact[k]) * exact[k];
+    }
+    EXPECT_NEAR(total, 1, 1e-12);
+    expect_close(categorical(row).entropy().item(), entropy, size);
+    for (const auto& other : kRows) {
+      const auto q = log_probabilities(other);
+      long double divergence = 0;
+      for (Index k = 0; k < 3; ++k) divergence += expl(exact[k]) * (exact[k] - q[k]);
+      expect_close(kl(categorical(row), categorical(other)).item(), divergence,
+                   size + std::fabs(other[0]));
+    }
+  }
+}
+
+TEST(Categorical, OfTwoClassesIsABernoulli) {
+  for (double logit : kLogits) {
+    const Categorical<double> p = categorical({0, logit}), q = categorical({0, 0.5});
+    EXPECT_NEAR(p.entropy().item(), bernoulli(logit).entropy().item(), 1e-13);
+    EXPECT_NEAR(p.log_prob({1}).item(), bernoulli(logit).log_prob(numbers({1})).item(), 1e-12);
+    EXPECT_NEAR(kl(p, q).item(), kl(bernoulli(logit), bernoulli(0.5)).item(), 1e-12);
+  }
+}
+
+TEST(Categorical, RefusesLabelsAndLogitsThatDoNotFit) {
+  const Categorical<double> p{Tensor<double>({2, 3})};
+  EXPECT_THAT(error_of([&] { p.log_prob({0}); }),
+              AllOf(HasSubstr("1 labels"), HasSubstr("(2, 3)")));
+  EXPECT_THAT(error_of([&] { p.log_prob({0, 3}); }), HasSubstr("3"));
+  EXPECT_THAT(error_of([&] { p.log_prob({0, -1}); }), HasSubstr("-1"));
+  for (const Shape& shape : {Shape{3}, Shape{2, 3, 4}}) {
+    const Categorical<double> odd{Tensor<double>(shape)};
+    Rng rng(1);
+    EXPECT_THAT(error_of([&] { odd.log_prob({0, 0}); }), HasSubstr("(N, K)"));
+    EXPECT_THAT(error_of([&] { odd.entropy(); }), HasSubstr(shape.str()));
+    EXPECT_THAT(error_of([&] { odd.sample(rng); }), HasSubstr("(N, K)"));
+  }
+}
+
+TEST(OneHot, HasItsOnesWhereTheLabelsSay) {
+  EXPECT_EQ(one_hot<double>({2, 0}, 3).to_vector(), (std::vector<double>{0, 0, 1, 1, 0, 0}));
+  EXPECT_EQ(one_hot<double>({2, 0}, 3).shape(), (Shape{2, 3}));
+  EXPECT_NE(error_of([] { one_hot<double>({3}, 3); }), "nothing was thrown");
+}
+
+TEST(Distributions, AddUpEachExampleOverItsOtherAxes) {
+  const Tensor<double> x = gaussian_numbers<double>({2, 3, 2}, 1), mean = x * 0.5,
+                       log_var = x + 0.1;
+  const Tensor<double> p = sigmoid(x);
+  const Normal<double> n{mean, log_var};
+  const Bernoulli<double> b{mean};
+  auto total = [&](auto of_one, Index example) {
+    double sum = 0;
+    for (Index i = 0; i < 6; ++i) sum += of_one(6 * example + i);
+    return sum;
+  };
+  auto at = [](const Tensor<double>& t, Index i) { return t.data()[i]; };
+  for (Index i = 0; i < 2; ++i) {
+    auto one = [&](Index k) { return normal(at(mean, k), at(log_var, k)); };
+    auto coin = [&](Index k) { return bernoulli(at(mean, k)); };
+    const auto std_normal = Normal<double>::standard();
+    EXPECT_NEAR(n.log_prob(x).value()(i),
+                total([&](Index k) { return one(k).log_prob(numbers({at(x, k)})).item(); }, i),
+                1e-12);
+    EXPECT_NEAR(n.entropy().value()(i), total([&](Index k) { return one(k).entropy().item(); }, i),
+                1e-12);
+    EXPECT_NEAR(kl(n, std_normal).value()(i),
+                total([&](Index k) { return kl(one(k), std_normal).item(); }, i), 1e-12);
+    EXPECT_NEAR(b.log_prob(p).value()(i),
+                total([&](Index k) { return coin(k).log_prob(numbers({at(p, k)})).item(); }, i),
+                1e-12);
+    EXPECT_NEAR(b.entropy().value()(i), total([&](Index k) { return coin(k).entropy().item(); }, i),
+                1e-12);
+  }
+  for (const Var<double>& v : {n.log_prob(x), n.entropy(), kl(n, n), b.log_prob(p), b.entropy()})
+    EXPECT_EQ(v.shape(), (Shape{2}));
+}
+
+// One variance for all, or one mean for each dimension, counts once for each number all the same.
+TEST(Normal, ParametersThatBroadcastCountForEveryNumber) {
+  const Tensor<double> x = gaussian_numbers<double>({4, 3}, 1),
+                       mean = gaussian_numbers<double>({3}, 2);
+  const Tensor<double> log_var(0.7), zeros({4, 3});
+  const Normal<double> small{mean, log_var}, large{mean + zeros, log_var + zeros};
+  EXPECT_LE(testing::distance(small.log_prob(x).value(), large.log_prob(x).value()), 1e-13);
+  const Normal<double> half{mean + zeros, log_var};
+  EXPECT_LE(testing::distance(half.entropy().value(), large.entropy().value()), 1e-13);
+  EXPECT_LE(testing::distance(kl(half, Normal<double>::standard()).value(),
+                              kl(large, Normal<double>::standard()).value()),
+            1e-13);
+  const Normal<double> other{log_var, mean + zeros}, wide{log_var + zeros, mean + zeros};
+  EXPECT_LE(testing::distance(kl(other, small).value(), kl(wide, large).value()), 1e-13);
+}
+
+TEST(Distributions, DuplicatingTheBatchChangesNoLoss) {
+  auto twice = [](const Tensor<double>& t) { return concatenate(std::vector{t, t}); };
+  const Tensor<double> a = gaussian_numbers<double>({3, 4}, 1),
+                       b = gaussian_numbers<double>({3, 4}, 2);
+  const Tensor<double> x = sigmoid(gaussian_numbers<double>({3, 4}, 3));
+  using D = Tensor<double>;
+  const std::vector<std::function<Var<double>(D, D, D, bool)>> losses = {
+      [](D p, D q, D v, bool) {
+        return mean(Normal<double>{p, q}.log_prob(v));
+      },
+      [](D p, D q, D, bool) {
+        return mean(kl(Normal<double>{p, q}, Normal<double>{q, p}));
+      },
+      [](D p, D, D v, bool) { return mean(Bernoulli<double>{p}.log_prob(v)); },
+      [](D p, D q, D, bool) { return mean(kl(Bernoulli<double>{p}, Bernoulli<double>{q})); },
+      [](D p, D, D, bool both) {
+        return mean(Categorical<double>{p}.log_prob(both ? std::vector<Index>{1, 3, 0, 1, 3, 0}
+                                                         : std::vector<Index>{1, 3, 0}));
+      },
+      [](D p, D q, D, bool) { return mean(kl(Categorical<double>{p}, Categorical<double>{q})); }};
+  for (const auto& loss : losses) {
+    const double once = loss(a, b, x, false).item();
+    EXPECT_NEAR(loss(twice(a), twice(b), twice(x), true).item(), once, 1e-14 * std::fabs(once));
+    EXPECT_NE(once, 0);
+  }
+}
+
+TEST(Distributions, HaveTheGradientsThatDifferencesShow) {
+  const Tensor<double> a = gaussian_numbers<double>({2, 3}, 1),
+                       b = gaussian_numbers<double>({2, 3}, 2);
+  const Tensor<double> c = gaussian_numbers<double>({2, 3}, 3),
+                       d = gaussian_numbers<double>({2, 3}, 4);
+  const std::vector<Index> labels = {2, 0};
+  auto check = [](const char* name, auto f, const std::vector<Tensor<double>>& inputs) {
+    const GradcheckReport report = gradcheck([&](const Vars& x) { return f(x) + square(f(x)); },
+                                             inputs, {.second_order = true});
+    EXPECT_TRUE(report) << name << "\n" << report;
+  };
+  // clang-format off
+  check("Normal::log_prob", [](const Vars& x) { return Normal<double>{x[0], x[1]}.log_prob(x[2]); }, {a, b, c});
+  check("Normal::entropy", [&](const Vars& x) { return Normal<double>{a, x[0]}.entropy(); }, {b});
+  check("Normal::sample", [&](const Vars& x) { return Normal<double>{x[0], x[1]}.sample(c); }, {a, b});
+  check("kl of Normal", [](const Vars& x) { return kl(Normal<double>{x[0], x[1]}, Normal<double>{x[2], x[3]}); }, {a, b, c, d});
+  check("kl to the standard", [](const Vars& x) { return kl(Normal<double>{x[0], x[1]}, Normal<double>::standard()); }, {a, b});
+  check("Bernoulli::log_prob", [](const Vars& x) { return Bernoulli<double>{x[0]}.log_prob(sigmoid(x[1])); }, {a, b});
+  check("Bernoulli::entropy", [](const Vars& x) { return Bernoulli<double>{x[0]}.entropy(); }, {a});
+  check("Bernoulli::mean", [](const Vars& x) { return Bernoulli<double>{x[0]}.mean(); }, {a});
+  check("kl of Bernoulli", [](const Vars& x) { return kl(Bernoulli<double>{x[0]}, Bernoulli<double>{x[1]}); }, {a, b});
+  check("Categorical::log_prob", [&](const Vars& x) { return Categorical<double>{x[0]}.log_prob(labels); }, {a});
+  check("Categorical::entropy", [](const Vars& x) { return Categorical<double>{x[0]}.entropy(); }, {a});
+  check("kl of Categorical", [](const Vars& x) { return kl(Categorical<double>{x[0]}, Categorical<double>{x[1]}); }, {a, b});
+  // clang-format on
+}
+
+TEST(Kl, OfADistributionToItselfIsZeroAndToOthersPositive) {
+  for (unsigned seed = 1; seed <= 20; ++seed) {
+    const Tensor<double> a = gaussian_numbers<double>({1, 3}, 4 * seed) * 3;
+    const Tensor<double> b = gaussian_numbers<double>({1, 3}, 4 * seed + 1) * 3;
+    const Normal<double> n{a, b}, m{b, a};
+    const Bernoulli<double> e{a}, f{b};
+    const Categorical<double> c{a}, d{b};
+    EXPECT_EQ(kl(n, n).item(), 0);
+    EXPECT_EQ(kl(e, e).item(), 0);
+    EXPECT_EQ(kl(c, c).item(), 0);
+    EXPECT_GT(kl(n, m).item(), 0);
+    EXPECT_GT(kl(e, f).item(), 0);
+    EXPECT_GT(kl(c, d).item(), 0);
+  }
+}
+
+constexpr Index kDraws = 100'000;
+constexpr double kMostSigmas = 5;  // a right sampler fails once in two million checks
+
+struct Sample {
+  double mean, variance;
+  // How many standard deviations the sample's mean and variance are from those claimed, of a
+  // normal.
+  double mean_score(double claimed, double claimed_variance) const {
+    return (mean - claimed) / std::sqrt(claimed_variance / kDraws);
+  }
+  double variance_score(double claimed) const {
+    return (variance - claimed) / (claimed * std::sqrt(2.0 / kDraws));
+  }
+};
+Sample sample_of(const Tensor<double>& x) {
+  long double total = 0, squares = 0;
+  for (double v : x) total += v;
+  const long double mean = total / x.size();
+  for (double v : x) squares += (v - mean) * (v - mean);
+  return {static_cast<double>(mean), static_cast<double>(squares / x.size())};
+}
+
+TEST(Normal, SamplesHaveTheMeanAndTheVarianceThatItClaims) {
+  Rng rng(11);
+  const Tensor<double> mean = full<double>({kDraws}, 1.5),
+                       log_var = full<double>({kDraws}, std::log(0.25));
+  const Sample s = sample_of(Normal<double>{mean, log_var}.sample(rng).value());
+  EXPECT_LT(std::fabs(s.mean_score(1.5, 0.25)), kMostSigmas);
+  EXPECT_LT(std::fabs(s.variance_score(0.25)), kMostSigmas);
+  // The check sees a variance that is taken for a standard deviation, and the reverse.
+  for (double wrong_log_var : {2 * std::log(0.25), std::log(0.5)}) {
+    const Tensor<double> wrong = full<double>({kDraws}, wrong_log_var);
+    const Sample w = sample_of(Normal<double>{mean, wrong}.sample(rng).value());
+    EXPECT_GT(std::fabs(w.variance_score(0.25)), 20 * kMostSigmas);
+  }
+}
+
+TEST(Normal, SampleOfGivenNoiseIsTheMeanAndThatManyStandardDeviations) {
+  const Normal<double> p{numbers({1, 2}), numbers({0, std::log(9)})};
+  const Tensor<double> z = p.sample(numbers({2, -1})).value();
+  EXPECT_DOUBLE_EQ(z(0), 3);
+  EXPECT_DOUBLE_EQ(z(1), -1);
+}
+
+TEST(Bernoulli, SamplesAreZerosAndOnesInTheirProportions) {
+  Rng rng(12);
+  for (double logit : {-2.0, 0.0, 1.0}) {
+    const double p = 1 / (1 + std::exp(-logit));
+    const Tensor<double> x = Bernoulli<double>{full<double>({kDraws}, logit)}.sample(rng);
+    double ones = 0;
+    for (double v : x) {
+      ASSERT_TRUE(v == 0 || v == 1);
+      ones += v;
+    }
+    EXPECT_LT(std::fabs(ones - kDraws * p), kMostSigmas * std::sqrt(kDraws * p * (1 - p)));
+  }
+  EXPECT_EQ(sum(Bernoulli<double>{full<double>({1000}, 100)}.sample(rng)).item(), 1000);
+  EXPECT_EQ(sum(Bernoulli<double>{full<double>({1000}, -100)}.sample(rng)).item(), 0);
+}
+
+TEST(Categorical, SamplesItsClassesInTheirProportions) {
+  Rng rng(13);
+  const std::vector<double> p = {0.1, 0.5, 0.05, 0.35};
+  Tensor<double> logits({kDraws, 4});
+  for (Index i = 0; i < kDraws; ++i)
+    for (Index k = 0; k < 4; ++k) logits.mutable_data()[4 * i + k] = std::log(p[k]) + 7;
+  std::vector<double> counts(4);
+  for (Index label : Categorical<double>{logits}.sample(rng)) ++counts.at(label);
+  for (std::size_t k = 0; k < 4; ++k)
+    EXPECT_LT(std::fabs(counts[k] - kDraws * p[k]),
+              kMostSigmas * std::sqrt(kDraws * p[k] * (1 - p[k])))
+        << k;
+  const Categorical<double> certain{Tensor<double>({2, 3}, {0, 0, 100, 100, 0, 0})};
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(certain.sample(rng), (std::vector<Index>{2, 0}));
+}
+
+// KL(p || q) is the mean of ln p(x) - ln q(x) over draws from p.
+void expect_mean(const Tensor<double>& draws, double claimed) {
+  const Sample s = sample_of(draws);
+  EXPECT_LT(std::fabs(s.mean_score(claimed, s.variance)), kMostSigmas);
+  EXPECT_GT(std::fabs(s.mean_score(1.05 * claimed, s.variance)), kMostSigmas) << "too few draws";
+}
+
+TEST(Kl, IsWhatMonteCarloFinds) {
+  Rng rng(14);
+  const Tensor<double> zeros({kDraws, 2});
+  const Tensor<double> mean({2}, {0.5, -1}), log_var({2}, {-1, 0.5});
+  const Normal<double> p{mean + zeros, log_var + zeros}, q = Normal<double>::standard();
+  const Var<double> x = p.sample(rng);
+  expect_mean((p.log_prob(x) - q.log_prob(x)).value(), kl(p, q).value()(0));
+
+  const Bernoulli<double> a{mean * 2 + zeros}, b{log_var + zeros};
+  const Var<double> coins = a.sample(rng);
+  expect_mean((a.log_prob(coins) - b.log_prob(coins)).value(), kl(a, b).value()(0));
+
+  const Categorical<double> c{mean + zeros}, d{log_var + zeros};
+  const std::vector<Index> labels = c.sample(rng);
+  expect_mean((c.log_prob(labels) - d.log_prob(labels)).value(), kl(c, d).value()(0));
+}
+
+}  // namespace
+}  // namespace gradus::nn

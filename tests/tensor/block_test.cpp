@@ -1,0 +1,158 @@
+#include "tensor/block.hpp"
+
+#include <cstdint>
+#include <cstring>
+#include <set>
+#include <thread>
+
+#include "tensor/elementwise.hpp"
+#include "tests/tensor/support.hpp"
+
+namespace gradus {
+namespace {
+
+TEST(Block, IsAlignedTo64BytesWhateverItsSize) {
+  for (std::size_t bytes = 1; bytes < 10000; bytes += 7)
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(Block(bytes).data()) % 64, 0u) << bytes;
+}
+
+// Under address sanitizer a block that is too small is found by the writing alone; without it, by
+// the neighbour's numbers.
+TEST(Block, HasRoomForTheBytesThatWereAskedFor) {
+  std::vector<std::size_t> sizes;
+  for (std::size_t bytes = 1; bytes <= 600; ++bytes) sizes.push_back(bytes);
+  for (std::size_t power = 1024; power <= (1u << 20); power *= 2)
+    for (std::size_t quarter = power / 4; quarter <= power; quarter += power / 4)
+      for (int step = -1; step <= 1; ++step) sizes.push_back(power + quarter + step);
+  std::vector<Block> blocks;
+  for (std::size_t bytes : sizes) {
+    blocks.emplace_back(bytes);
+    std::memset(blocks.back().data(), static_cast<int>(blocks.size() % 251), bytes);
+  }
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const auto* data = static_cast<const unsigned char*>(blocks[i].data());
+    ASSERT_EQ(data[0], (i + 1) % 251) << sizes[i];
+    ASSERT_EQ(data[sizes[i] - 1], (i + 1) % 251) << sizes[i];
+  }
+}
+
+TEST(Block, IsSharedWhileThereAreTwoReferences) {
+  Block a(100);
+  EXPECT_FALSE(a.shared());
+  {
+    Block b = a;
+    EXPECT_TRUE(a.shared());
+    EXPECT_TRUE(b.shared());
+    EXPECT_EQ(a.data(), b.data());
+  }
+  EXPECT_FALSE(a.shared());
+}
+
+TEST(Block, MovesWithoutAnotherReference) {
+  Block a(100);
+  void* const data = a.data();
+  Block b = std::move(a);
+  EXPECT_EQ(b.data(), data);
+  EXPECT_FALSE(b.shared());
+  Block c;
+  c = std::move(b);
+  EXPECT_EQ(c.data(), data);
+  EXPECT_FALSE(c.shared());
+}
+
+TEST(Block, AssignedToItselfStays) {
+  Block a(100);
+  void* const data = a.data();
+  const Block& same = a;
+  a = same;
+  EXPECT_EQ(a.data(), data);
+  EXPECT_FALSE(a.shared());
+}
+
+TEST(Block, OfNothingHasNoData) {
+  const Block nothing;
+  EXPECT_EQ(nothing.data(), nullptr);
+  EXPECT_FALSE(nothing.shared());
+  const Block copy = nothing;
+  EXPECT_FALSE(copy.shared());
+}
+
+TEST(Block, IsTakenAgainBySameSizedRequests) {
+  for (std::size_t bytes : {1u, 64u, 65u, 1000u, 123456u, 9999999u}) {
+    void* first = Block(bytes).data();
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(Block(bytes).data(), first) << bytes;
+  }
+}
+
+TEST(Block, IsNotTakenAgainWhileItIsReferredTo) {
+  std::vector<Block> live;
+  std::set<void*> addresses;
+  for (int i = 0; i < 50; ++i) {
+    live.emplace_back(4096);
+    EXPECT_TRUE(addresses.insert(live.back().data()).second);
+  }
+}
+
+// A step like a training step's: its blocks come from the same few addresses at every turn.
+TEST(Block, SteadyStepsUseTheMemoryOfTheFirst) {
+  auto step = [](std::set<const void*>& addresses) {
+    const Tensor<float> x({50, 40}), bias({40});
+    const Tensor<float> y = x + bias, z = y * y - x;
+    for (const Tensor<float>* t : {&x, &bias, &y, &z}) addresses.insert(t->data());
+  };
+  std::set<const void*> addresses;
+  for (int i = 0; i < 100; ++i) step(addresses);
+  EXPECT_LE(addresses.size(), 5u);  // the four, and the product in between
+}
+
+TEST(Block, CopiedAndDroppedByManyThreadsIsFreedOnce) {
+  Block block(256);
+  std::memset(block.data(), 42, 256);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([copy = block] {
+      for (int i = 0; i < 2000; ++i) {
+        const Block again = copy;
+        ASSERT_EQ(static_cast<const char*>(again.data())[i % 256], 42);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_FALSE(block.shared());
+  EXPECT_EQ(static_cast<const char*>(block.data())[255], 42);
+}
+
+// Every thread writes to its own copy of one tensor: all but the last to look must copy the block.
+TEST(Block, WrittenByManyThreadsThroughCopiesKeepsThemApart) {
+  for (int round = 0; round < 50; ++round) {
+    std::vector<Tensor<double>> copies(4, Tensor<double>({64}));
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t)
+      threads.emplace_back([&x = copies[t], t] {
+        for (Index i = 0; i < 64; ++i) x.set({i}, x(i) + t);
+      });
+    for (std::thread& thread : threads) thread.join();
+    for (int t = 0; t < 4; ++t)
+      ASSERT_THAT(copies[t].to_vector(), ::testing::Each(static_cast<double>(t)));
+  }
+}
+
+TEST(Block, MadeInOneThreadIsFreedInAnother) {
+  for (int i = 0; i < 20; ++i) {
+    Block block(1000 + 100 * i);
+    std::memset(block.data(), 1, 1000);
+    std::thread([moved = std::move(block)] {
+      EXPECT_EQ(static_cast<const char*>(moved.data())[999], 1);
+    }).join();
+  }
+}
+
+// The allocator of a sanitizer ends the program instead of saying that there is no memory.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST(Block, ThatCannotBeHadIsAnErrorWithItsSize) {
+  EXPECT_EQ(testing::error_of([] { Tensor<double>(Shape{Index{1} << 57}); }),
+            "out of memory: a tensor of 1152921504606846976 bytes was asked for");
+}
+#endif
+
+}  // namespace
+}  // namespace gradus

@@ -1,0 +1,160 @@
+#pragma once
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <limits>
+#include <random>
+#include <string>
+
+#include "tensor/tensor.hpp"
+
+// What the tests of tensor/ share: none of it uses what it helps to test, beyond building a Tensor
+// from its numbers.
+namespace gradus::testing {
+
+// The message of the Error that f throws, or "nothing was thrown".
+template <class F> std::string error_of(const F& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+// A tensor of numbers that `draw(engine)` gives.
+template <class T, class Draw> Tensor<T> drawn(const Shape& shape, unsigned seed, Draw draw) {
+  std::mt19937 engine(seed);
+  std::vector<T> values(shape.size());
+  for (T& value : values) value = static_cast<T>(draw(engine));
+  return Tensor<T>(shape, values);
+}
+
+// Whole numbers from -bound to bound: their sums and products are exact, so that results can be
+// compared with ==.
+template <class T> Tensor<T> whole_numbers(const Shape& shape, unsigned seed, int bound = 9) {
+  return drawn<T>(shape, seed, [bound](std::mt19937& engine) {
+    return static_cast<int>(engine() % (2 * bound + 1)) - bound;
+  });
+}
+
+template <class T> Tensor<T> gaussian_numbers(const Shape& shape, unsigned seed) {
+  return drawn<T>(shape, seed, std::normal_distribution<double>());
+}
+
+// The multi-index of element `i` of a shape.
+inline std::vector<Index> unravel(Index i, const std::vector<Index>& extents) {
+  std::vector<Index> indices(extents.size());
+  for (std::size_t k = extents.size(); k-- > 0; i /= extents[k]) indices[k] = i % extents[k];
+  return indices;
+}
+
+inline Index ravel(const std::vector<Index>& indices, const std::vector<Index>& extents) {
+  Index i = 0;
+  for (std::size_t k = 0; k < extents.size(); ++k) i = i * extents[k] + indices[k];
+  return i;
+}
+
+inline std::vector<Index> extents_of(const Shape& shape) { return {shape.begin(), shape.end()}; }
+
+// <x, y>, of tensors of one shape.
+template <class T> double inner_product(const Tensor<T>& x, const Tensor<T>& y) {
+  EXPECT_EQ(x.shape(), y.shape());
+  double sum = 0;
+  for (Index i = 0; i < x.size(); ++i) sum += double{x.data()[i]} * double{y.data()[i]};
+  return sum;
+}
+
+// How far `got` is from the exact value, in units in the last place of the exact value: those of
+// the denormal numbers below the normal ones. Infinity counts as the number after the largest.
+template <class T> double ulps(T got, long double exact) {
+  using Limits = std::numeric_limits<T>;
+  if (std::isnan(exact)) return std::isnan(got) ? 0 : INFINITY;
+  if (std::isinf(exact)) return got == static_cast<T>(exact) ? 0 : INFINITY;
+  const long double above = std::ldexp(1.0L, Limits::max_exponent);
+  const long double y = std::isinf(got) ? std::copysign(above, got) : got;
+  exact = std::clamp(exact, -above, above);
+  const int exponent =
+      std::max(exact == 0 ? Limits::min_exponent : std::ilogb(exact), Limits::min_exponent - 1);
+  return static_cast<double>(std::fabs(y - exact) /
+                             std::ldexp(1.0L, exponent - Limits::digits + 1));
+}
+
+// A new directory that is gone with the object.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string name = (std::filesystem::temp_directory_path() / "gradus_XXXXXX").string();
+    if (!mkdtemp(name.data())) throw std::runtime_error("no temporary directory");
+    path_ = name;
+  }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  ~TemporaryDirectory() {
+    std::error_code code;
+    std::filesystem::remove_all(path_, code);
+  }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  const std::filesystem::path& path() const { return path_; }
+
+  // The names of what is in it.
+  std::vector<std::string> names() const {
+    std::vector<std::string> result;
+    for (const auto& entry : std::filesystem::directory_iterator(path_))
+      result.push_back(entry.path().filename().string());
+    return result;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// Removes the old file first: some systems wait for the disk when an old file is written over.
+inline void write_bytes(const std::filesystem::path& path, const std::string& bytes) {
+  std::filesystem::remove(path);
+  std::ofstream(path, std::ios::binary) << bytes;
+}
+
+inline std::string read_bytes(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// Runs f in a child process and returns what becomes of it: "Error: " and the message, "another
+// exception: " and its message, "returned", or "ended by signal 11".
+inline std::string outcome_in_child_process(const std::function<void()>& f) {
+  int ends[2];
+  if (pipe(ends) != 0) throw std::runtime_error("no pipe");
+  const pid_t child = fork();
+  if (child == 0) {
+    std::string text = "returned";
+    try {
+      f();
+    } catch (const Error& error) {
+      text = std::string("Error: ") + error.what();
+    } catch (const std::exception& error) {
+      text = std::string("another exception: ") + error.what();
+    }
+    _exit(write(ends[1], text.data(), text.size()) == std::ssize(text) ? 0 : 1);
+  }
+  close(ends[1]);
+  std::string text;
+  char buffer[4096];
+  for (ssize_t n; (n = read(ends[0], buffer, sizeof(buffer))) > 0;) text.append(buffer, n);
+  close(ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (WIFSIGNALED(status)) return "ended by signal " + std::to_string(WTERMSIG(status));
+  return WEXITSTATUS(status) == 0 ? text : "exited with " + std::to_string(WEXITSTATUS(status));
+}
+
+template <class T> struct FloatAndDouble : ::testing::Test {};
+using Scalars = ::testing::Types<float, double>;
+
+}  // namespace gradus::testing
