@@ -66,7 +66,7 @@ GRADUS_BINARY(operator+, "add",     dz,                      dz)
 GRADUS_BINARY(operator-, "sub",     dz,                      -dz)
 GRADUS_BINARY(operator*, "mul",     dz * y,                  dz * x)
 GRADUS_BINARY(operator/, "div",     dz / y,                  -dz * z / y)
-GRADUS_BINARY(pow,       "pow",     dz * y * pow(x, y - 1),  dz * z * log(x))
+GRADUS_BINARY(pow,       "pow",     dz * y * pow(x, y - not_equal(y.value(), 0)), dz * z * log(x))
 GRADUS_BINARY(maximum,   "maximum", dz * share(x, y),        dz * share(y, x))
 GRADUS_BINARY(minimum,   "minimum", dz * share(y, x),        dz * share(x, y))
 
@@ -123,13 +123,11 @@ template <class T> Var<T> sum_to(const Var<T>& x, const Shape& shape) {
   return record("sum_to", sum_to(x.value(), shape),
                 wrt(x, [s = x.shape()](const Var<T>& dz) { return broadcast_to(dz, s); }));
 }
-
 template <class T> Var<T> broadcast_to(const Var<T>& x, const Shape& shape) {
   if (x.shape() == shape) return x;
   return record("broadcast_to", broadcast_to(x.value(), shape),
                 wrt(x, [s = x.shape()](const Var<T>& dz) { return sum_to(dz, s); }));
 }
-
 template <class T> Var<T> reshape(const Var<T>& x, const Shape& shape) {
   if (x.shape() == shape) return x;
   return record("reshape", x.value().reshape(shape),
@@ -141,7 +139,6 @@ template <class T> Var<T> rows(const Var<T>& x, std::vector<Index> indices) {
   return record("rows", rows(x.value(), indices),
                 wrt(x, [=](const Var<T>& dz) { return scatter_rows(dz, indices, x.shape()[0]); }));
 }
-
 template <class T> Var<T> scatter_rows(const Var<T>& x, std::vector<Index> indices, Index n) {
   return record("scatter_rows", scatter_rows(x.value(), indices, n),
                 wrt(x, [=](const Var<T>& dz) { return rows(dz, indices); }));
@@ -152,7 +149,6 @@ template <class T> Var<T> slice(const Var<T>& x, int axis, Index begin, Index en
                   return pad(dz, axis, begin, x.value().extent(axis) - end);
                 }));
 }
-
 template <class T> Var<T> pad(const Var<T>& x, int axis, Index before, Index after) {
   return record("pad", pad(x.value(), axis, before, after), wrt(x, [=](const Var<T>& dz) {
                   return slice(dz, axis, before, before + x.value().extent(axis));

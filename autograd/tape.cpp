@@ -26,12 +26,10 @@ template <class T> Index Var<T>::node() const {
 template <class T> void Var<T>::become_leaf_of(Parameter<T>& parameter) {
   Tape<T>* tape = Tape<T>::current_;
   if (!tape || !tape->recording_) return;
-  if (parameter.leaf_tape_ != tape->number_) {
-    parameter.leaf_ = tape->push(parameter.name_.c_str(), value_, {}, &parameter).node_;
-    parameter.leaf_tape_ = tape->number_;
-  }
+  const auto [leaf, is_new] = tape->leaves_.try_emplace(&parameter, tape->size());
+  if (is_new) tape->push(parameter.name_.c_str(), value_, {}, &parameter);
   tape_ = tape->number_;
-  node_ = parameter.leaf_;
+  node_ = leaf->second;
 }
 
 template <class T>
@@ -104,16 +102,17 @@ std::vector<Var<T>> Tape<T>::sweep(const char* operation, const Var<T>& y, Sweep
   if (y.value_.size() != 1)
     fail("{}: {} is no scalar, which alone has a gradient; take the sum or mean", operation,
          y.shape());
-  if (y.node() < 0)
+  const Index last = y.node();
+  if (last < 0)
     fail("{}: the result is a constant: nothing that this tape recorded led to it", operation);
   const bool free_behind = kind == Sweep::kBackward;
   const auto resume = [this](void*) { recording_ = !spent_; };
   const std::unique_ptr<void, decltype(resume)> guard(this, resume);
   recording_ = kind == Sweep::kCreateGraph;
   spent_ = free_behind;
-  std::vector<Var<T>> gradients(y.node_ + 1);
-  gradients[y.node_] = full<T>(y.shape(), 1);
-  for (Index i = y.node_; i >= 0; --i) {
+  std::vector<Var<T>> gradients(last + 1);
+  gradients[last] = full<T>(y.shape(), 1);
+  for (Index i = last; i >= 0; --i) {
     if (gradients[i].value_.empty()) continue;
     Node& node = nodes_[i];
     const Var<T> dz = gradients[i];
@@ -151,6 +150,7 @@ std::vector<Var<T>> Tape<T>::sweep(const char* operation, const Var<T>& y, Sweep
 
 template <class T> void Tape<T>::backward(const Var<T>& loss) {
   const std::vector<Var<T>> gradients = sweep("backward", loss, Sweep::kBackward);
+  for (Edge<T>& edge : edges_) edge.rule = nullptr;  // also where the loss does not depend on it
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     Parameter<T>* p = nodes_[i].parameter;
     const Tensor<T>& g = gradients[i].value_;
@@ -199,7 +199,9 @@ template <class T> std::string Tape<T>::dot() const {
       "digraph tape {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n";
   for (Index i = 0; i < size(); ++i) {
     const Node& node = nodes_[i];
-    text += fmt::format("  n{} [label=\"{} {}{}{}\"{}];\n", i, node.name, node.shape,
+    std::string name;
+    for (const char* c = node.name; *c; ++c) name.append(*c == '"' || *c == '\\' ? "\\" : "") += *c;
+    text += fmt::format("  n{} [label=\"{} {}{}{}\"{}];\n", i, name, node.shape,
                         numbers("value", node.value), numbers("gradient", node.gradient),
                         node.edge_count == 0 ? ", style=filled, fillcolor=\"#dbe9f6\"" : "");
     for (Index e = 0; e < node.edge_count; ++e)

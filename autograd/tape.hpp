@@ -1,5 +1,6 @@
 #pragma once
 #include <deque>
+#include <map>
 #include "autograd/var.hpp"
 
 namespace gradus {
@@ -62,6 +63,7 @@ template <class T> class Tape {
   bool spent_ = false;
   std::deque<Node> nodes_;  // deques, because a rule may record while it runs
   std::deque<Edge<T>> edges_;
+  std::map<const Parameter<T>*, Index> leaves_;  // the nodes of the parameters met so far
 };
 
 // d y / d x for each x, for a scalar y on the current tape, which stays usable; zeros where y does

@@ -56,8 +56,6 @@ template <class T> class Parameter : public Var<T> {
  private:
   friend class Var<T>;
   std::string name_;
-  std::uint64_t leaf_tape_ = 0;  // the last tape that met this parameter, and its node there
-  Index leaf_ = -1;
 };
 
 // How the gradient with respect to an output, dz, becomes the one with respect to an input.

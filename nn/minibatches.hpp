@@ -12,7 +12,8 @@ template <class T> class Minibatches {
   Minibatches(Tensor<T> examples, Index size, Rng& rng)
       : examples_(std::move(examples)), size_(size) {
     if (size < 1) fail("minibatches: a batch of {} examples", size);
-    if (examples_.empty()) fail("minibatches: {} holds no examples", examples_.shape());
+    if (examples_.empty() || examples_.rank() == 0)
+      fail("minibatches: {} holds no examples", examples_.shape());
     order_ = rng.permutation(examples_.shape()[0]);
   }
 

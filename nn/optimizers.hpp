@@ -18,6 +18,8 @@ template <class T> class Optimizer {
     for (std::size_t k = 0; k < parameters_.size(); ++k) {
       Parameter<T>& p = *parameters_[k];
       if (p.grad.empty()) continue;
+      if (p.grad.shape() != p.shape())
+        fail("step: {} {} has a gradient of shape {}", p.name(), p.shape(), p.grad.shape());
       T* x = p.mutable_value().mutable_data();
       T* state[2] = {};
       for (std::size_t s = 0; s < state_.size(); ++s) state[s] = state_[s][k].mutable_data();

@@ -110,5 +110,4 @@ void Rng::restore(const std::string& state) {
     fail("Rng::restore: the text is not a state that Rng::state gave");
   engine_ = engine;
 }
-
 }  // namespace gradus
