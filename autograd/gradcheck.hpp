@@ -21,9 +21,7 @@ struct GradcheckReport {
 };
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
 // Compares the tape's gradient of f with finite differences, for every element of every input:
-//
 //     EXPECT_TRUE(gradcheck([](auto& x) { return softmax(x[0] * x[1]); }, {a, b}));
-//
 // f's output, of any shape, is contracted with random numbers first (the gradient of a mere sum can
 // be zero where a rule is wrong: softmax). The difference is the central one for two steps, h and
 // h/2, extrapolated: (4 D(h/2) - D(h)) / 3, whose error is O(h^4). The check fails when the

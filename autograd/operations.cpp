@@ -38,6 +38,10 @@ namespace {
 template <class T> Tensor<T> share(const Var<T>& a, const Var<T>& b) {
   return (greater(a.value(), b.value()) + greater_equal(a.value(), b.value())) * T(0.5);
 }
+// 0 where x = y = 0, else 1: there y x^(y-1) is 0, and not 0 times infinity.
+template <class T> Tensor<T> not_0_to_0(const Var<T>& x, const Var<T>& y) {
+  return T(1) - equal(x.value(), 0) * equal(y.value(), 0);
+}
 // A vector as a matrix of one column; a matrix as it is.
 template <class T> Var<T> columns(const Var<T>& x) {
   return x.shape().rank() == 1 ? reshape(x, {x.shape()[0], 1}) : x;
@@ -66,7 +70,7 @@ GRADUS_BINARY(operator+, "add",     dz,                      dz)
 GRADUS_BINARY(operator-, "sub",     dz,                      -dz)
 GRADUS_BINARY(operator*, "mul",     dz * y,                  dz * x)
 GRADUS_BINARY(operator/, "div",     dz / y,                  -dz * z / y)
-GRADUS_BINARY(pow,       "pow",     dz * y * pow(x, y - not_equal(y.value(), 0)), dz * z * log(x))
+GRADUS_BINARY(pow,       "pow",     dz * y * pow(x, y - not_0_to_0(x, y)), dz * z * log(x))
 GRADUS_BINARY(maximum,   "maximum", dz * share(x, y),        dz * share(y, x))
 GRADUS_BINARY(minimum,   "minimum", dz * share(y, x),        dz * share(x, y))
 

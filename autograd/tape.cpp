@@ -26,8 +26,11 @@ template <class T> Index Var<T>::node() const {
 template <class T> void Var<T>::become_leaf_of(Parameter<T>& parameter) {
   Tape<T>* tape = Tape<T>::current_;
   if (!tape || !tape->recording_) return;
-  const auto [leaf, is_new] = tape->leaves_.try_emplace(&parameter, tape->size());
-  if (is_new) tape->push(parameter.name_.c_str(), value_, {}, &parameter);
+  auto leaf = tape->leaves_.find(&parameter);
+  if (leaf == tape->leaves_.end()) {
+    const Var node = tape->push(parameter.name_.c_str(), value_, {}, &parameter);
+    leaf = tape->leaves_.emplace(&parameter, node.node_).first;
+  }
   tape_ = tape->number_;
   node_ = leaf->second;
 }

@@ -17,14 +17,12 @@ struct GradientOptions {
 // computed from them is written down, in the order in which it happens. That order is topological
 // (an operation's inputs exist before it), so the reverse sweep is a plain loop from the last node
 // to the first, which adds up each node's gradient before it passes it on.
-//
 // Tapes nest: the innermost one of this thread records. A tape is used by the thread that made it.
 template <class T> class Tape {
  public:
   explicit Tape(TapeOptions options = {});
   ~Tape();
   Tape(const Tape&) = delete;
-  Tape& operator=(const Tape&) = delete;
   // A recorded value that is no parameter, for gradient().
   Var<T> leaf(Tensor<T> value, const char* name = "leaf");
   // Adds d loss / d parameter to the grad of every parameter that the loss depends on, and frees

@@ -5,7 +5,6 @@
 
 namespace gradus::nn {
 // All examples once, in random order, `size` at a time (the last batch may be smaller):
-//
 //     for (const Tensor<float>& x : minibatches(images, 128, rng)) ...     // x: (128, ...)
 template <class T> class Minibatches {
  public:

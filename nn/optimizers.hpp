@@ -11,15 +11,17 @@ template <class T> class Optimizer {
   virtual ~Optimizer() = default;
   // Throws Error when no parameter has a gradient; a parameter without one stays where it is.
   void step() {
-    if (std::all_of(parameters_.begin(), parameters_.end(),
-                    [](auto* p) { return p->grad.empty(); }))
-      fail("step: no parameter has a gradient; call Tape::backward first");
+    bool any = false;
+    for (const Parameter<T>* p : parameters_) {
+      any |= !p->grad.empty();
+      if (!p->grad.empty() && p->grad.shape() != p->shape())
+        fail("step: {} {} has a gradient of shape {}", p->name(), p->shape(), p->grad.shape());
+    }
+    if (!any) fail("step: no parameter has a gradient; call Tape::backward first");
     ++steps_;
     for (std::size_t k = 0; k < parameters_.size(); ++k) {
       Parameter<T>& p = *parameters_[k];
       if (p.grad.empty()) continue;
-      if (p.grad.shape() != p.shape())
-        fail("step: {} {} has a gradient of shape {}", p.name(), p.shape(), p.grad.shape());
       T* x = p.mutable_value().mutable_data();
       T* state[2] = {};
       for (std::size_t s = 0; s < state_.size(); ++s) state[s] = state_[s][k].mutable_data();

@@ -3,7 +3,6 @@
 #include "tensor/io/safetensors.hpp"
 
 namespace gradus::nn {
-using gradus::Parameter;
 // A model's parameters, by which optimisers and files know it.
 template <class T> using Parameters = std::vector<Parameter<T>*>;
 // Those of several layers or models, in order: parameters<T>(encoder, decoder).

@@ -7,7 +7,6 @@ namespace gradus {
 // A counted reference to 64-byte aligned memory. The last reference to a block puts it into its
 // thread's list of free blocks of that size, from which the next request takes it: after a first
 // training step the system is asked for no more memory.
-//
 // Thread safety: as std::shared_ptr. Different references to one block may be copied and dropped
 // from different threads; one reference may not be changed by two at a time.
 class Block {

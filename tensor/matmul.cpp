@@ -3,15 +3,12 @@
 #include <memory>
 
 // c = a b, with m x k times k x n.
-//
 // The naive loops read every number of b from memory once for every row of a. Here the work is cut
 // into tiles of c, kRows x kColumns numbers that stay in vector registers while k runs: each number
 // loaded is then used kRows or kColumns times. The tile's operands are first copied ("packed") into
 // panels in exactly the order in which the tile reads them,
-//
 //     panel of a: kRows numbers for k = 0, kRows for k = 1, ...        (zeros beyond the edge)
 //     panel of b: kColumns numbers for k = 0, kColumns for k = 1, ...
-//
 // kDepth steps of k at a time, so that a panel of b stays in the first cache, and all panels in the
 // second. Packing reads a and b through two strides, which is why the transposed products are free.
 namespace gradus {

@@ -35,14 +35,14 @@ void draw_components(kit::Lesson& lesson, const Pca<double>& pca, const kit::Ima
   for (Index i = 0; i < kShown; ++i)
     captions.push_back(fmt::format("{:.1f} %", 100 * pca.variances(i) / sum(pca.variances).item()));
   kit::images(lesson, "eigen_images",
-              {.title = "The first 20 principal components, each with its share of the variance",
+              {.title = "The first 20 components, and their shares of the variance",
                .columns = 10,
                .signed_values = true,
                .captions = captions},
               slice(pca.components, 0, 0, kShown).reshape({kShown, data.height, data.width}));
 }
 
-// One image of each of four classes, from more and more components.
+// The first four test images, from more and more components.
 void draw_reconstructions(kit::Lesson& lesson, const Pca<double>& pca, const Tensor<double>& test,
                           const kit::ImageData& data) {
   const std::vector<Index> counts = {1, 2, 5, 10, 50, 200};

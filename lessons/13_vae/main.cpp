@@ -141,7 +141,7 @@ void draw_images(kit::Lesson& lesson, const Training& training, const kit::Image
 // The plane of a model with two latents: a grid of z at equal steps of probability, decoded, and
 // where the test images lie in it.
 void draw_plane(kit::Lesson& lesson, const Training& training, const kit::ImageData& data) {
-  constexpr Index kSide = 16;
+  constexpr Index kSide = 14;
   Tensor<float> z({kSide * kSide, 2});
   for (Index i = 0; i < kSide; ++i)
     for (Index j = 0; j < kSide; ++j) {

@@ -3,7 +3,6 @@
 #include "tensor/tensor.hpp"
 
 // The IDX format of MNIST and its relatives (http://yann.lecun.com/exdb/mnist), gzipped or not:
-//
 //     0, 0, type, rank      one byte each; type 8 is unsigned bytes, the only one that is read here
 //     extents               4 bytes each, the most significant first
 //     the numbers           row-major

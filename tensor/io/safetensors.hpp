@@ -6,7 +6,6 @@
 
 // The safetensors format (https://github.com/huggingface/safetensors): named tensors that any
 // framework reads.
-//
 //     n                     8 bytes, the least significant first: the size of the header
 //     header                JSON: {"name": {"dtype": "F32", "shape": [2, 3],
 //                                           "data_offsets": [begin, end]}, ...,

@@ -184,6 +184,8 @@ class Registry {
     add("pow_of_itself", "pow/2", [](const auto& x) { return pow(x[0], x[0]); }, {above({3}, 1)});
     add("div_near_zero", "operator//2", [](const auto& x) { return x[0] / x[1]; },
         {any({2}, 1), numbers({0.03, -0.05})});
+    add("pow_with_exponents_zero_and_one", "pow/2", [](const auto& x) { return pow(x[0], x[1]); },
+        {numbers({0.5, 2, 3}), numbers({0, 0, 1})});
     add("pow_near_zero", "pow/2", [](const auto& x) { return pow(x[0], x[1]); },
         {numbers({0.05, 0.1}), numbers({1.5, -0.5})});
     for (double n : {1.0, 2.0, 3.0, -1.0, -2.0})
