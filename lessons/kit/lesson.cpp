@@ -262,6 +262,8 @@ void Lesson::write_results() const {
   Json json = {{"lesson", about_.name}, {"seed", options_.seed}, {"data", nullptr}};
   if (data_) json["data"] = {{"name", data_->name}, {"train", data_->train}, {"test", data_->test}};
   json["seconds"] = std::round(elapsed.count() * 1000) / 1000;
+  json["quick"] = options_.quick;
+  json["epochs"] = options_.epochs;
   json["results"] = Json::array();
   for (const Result& r : results_) {
     Json entry = {{"name", r.name}, {"value", r.value}, {"unit", r.unit}};

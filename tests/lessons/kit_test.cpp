@@ -209,7 +209,8 @@ TEST_F(KitResults, AreWrittenInTheDocumentedForm) {
   EXPECT_EQ(
       json.dump(),
       R"({"lesson":"13_test","seed":7,)"
-      R"("data":{"name":"fashion-mnist","train":60000,"test":10000},"seconds":14.2,"results":[)"
+      R"("data":{"name":"fashion-mnist","train":60000,"test":10000},"seconds":14.2,"quick":false,)"
+      R"("epochs":10,"results":[)"
       R"({"name":"test_negative_elbo","value":244.5,"unit":"nats/image","expected":244.1,)"
       R"("tolerance":1.0,"ok":true},)"
       R"({"name":"bound","value":2.0,"unit":"nats","expected":3.0,"tolerance":2.0,"ok":true},)"

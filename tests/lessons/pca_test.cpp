@@ -1,45 +1,25 @@
 #include <gtest/gtest.h>
 
 #include "lessons/01_pca/model.hpp"
-#include "tensor/random.hpp"
+#include "lessons/data/toy.hpp"
 
 namespace gradus {
 namespace {
-
-// Rows of a random orthonormal basis of R^d: eigenvectors of a random symmetric matrix.
-Tensor<double> random_basis(Index d, Rng& rng) {
-  const Tensor<double> x = rng.normal<double>({d, d});
-  return symmetric_eigen(x + transpose(x)).vectors;
-}
-
-// N points whose mean is exactly 0 and whose covariance (with 1/n) has exactly these eigenvalues, in
-// a random basis: centred noise is made white with the Cholesky factor of its own covariance, then
-// stretched and turned.
-Tensor<double> points_with_variances(const std::vector<double>& variances, Index n, Rng& rng) {
-  const Index d = std::ssize(variances);
-  const Tensor<double> noise = rng.normal<double>({n, d});
-  const Tensor<double> centred = noise - mean(noise, {0});
-  const Tensor<double> l = cholesky(matmul_tn(centred, centred) / static_cast<double>(n));
-  const Tensor<double> white = transpose(solve_lower(l, transpose(centred)));
-  return matmul(white * sqrt(Tensor<double>({d}, variances)), random_basis(d, rng));
-}
-
-const std::vector<double> kToy = {4, 2, 1, 0.5, 0.25};
 
 // With k components what is lost is the variance along the other axes: 2 + 1 + 0.5 + 0.25 = 3.75
 // with one, 1 + 0.5 + 0.25 = 1.75 with two, nothing with five.
 TEST(Pca, LosesExactlyTheVariancesThatItDrops) {
   Rng rng(1);
-  const Tensor<double> x = points_with_variances(kToy, 500, rng);
+  const Tensor<double> x = toy_points(kToyVariances, 500, rng);
   const Pca<double> pca = fit_pca(x);
-  for (Index i = 0; i < 5; ++i) EXPECT_NEAR(pca.variances(i), kToy[i], 1e-12);
+  for (Index i = 0; i < 5; ++i) EXPECT_NEAR(pca.variances(i), kToyVariances[i], 1e-12);
   const double residuals[] = {7.75, 3.75, 1.75, 0.75, 0.25, 0};
   for (Index k = 0; k <= 5; ++k) EXPECT_NEAR(pca.residual(x, k), residuals[k], 1e-12) << k;
 }
 
 TEST(Pca, NoOtherPlaneLosesLess) {
   Rng rng(2);
-  const Tensor<double> x = points_with_variances(kToy, 500, rng);
+  const Tensor<double> x = toy_points(kToyVariances, 500, rng);
   Pca<double> other = fit_pca(x);
   for (int trial = 0; trial < 200; ++trial) {
     other.components = random_basis(5, rng);
@@ -62,7 +42,7 @@ TEST(Pca, FindsTheDirectionOfPointsOnALine) {
 
 TEST(Pca, WorksOnMoreExamplesThanItTakesAtATime) {
   Rng rng(3);
-  const Tensor<double> x = points_with_variances(kToy, 9001, rng);
+  const Tensor<double> x = toy_points(kToyVariances, 9001, rng);
   EXPECT_NEAR(fit_pca(x).variances(0), 4, 1e-11);
   EXPECT_NEAR(fit_pca(x).residual(x, 1), 3.75, 1e-11);
 }
