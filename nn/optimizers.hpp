@@ -85,17 +85,17 @@ struct SgdOptions {
 template <class T> class Sgd final : public Optimizer<T> {
  public:
   explicit Sgd(Parameters<T> parameters, SgdOptions options = {})
-      : Optimizer<T>(std::move(parameters), {"sgd.velocity"}), options_(options) {}
+      : Optimizer<T>(std::move(parameters), {"sgd.velocity"}), options(options) {}
+  SgdOptions options;  // may change from step to step
 
  private:
   void update(T* x, const T* g, T* u, T*, Index begin, Index end) override {
-    const T rate = static_cast<T>(options_.learning_rate), mu = static_cast<T>(options_.momentum);
+    const T rate = static_cast<T>(options.learning_rate), mu = static_cast<T>(options.momentum);
     for (Index i = begin; i < end; ++i) {
       u[i] = mu * u[i] + g[i];
       x[i] -= rate * u[i];
     }
   }
-  SgdOptions options_;
 };
 
 struct AdamOptions {
@@ -107,11 +107,12 @@ struct AdamOptions {
 template <class T> class Adam final : public Optimizer<T> {
  public:
   explicit Adam(Parameters<T> parameters, AdamOptions options = {})
-      : Optimizer<T>(std::move(parameters), {"adam.m", "adam.v"}), options_(options) {}
+      : Optimizer<T>(std::move(parameters), {"adam.m", "adam.v"}), options(options) {}
+  AdamOptions options;  // may change from step to step
 
  private:
   void update(T* x, const T* g, T* __restrict m, T* __restrict v, Index begin, Index end) override {
-    const auto [rate, beta1, beta2, epsilon] = options_;
+    const auto [rate, beta1, beta2, epsilon] = options;
     const double t = static_cast<double>(this->steps_);
     // 1 - beta in double first: 1 - 0.999f is off by 1e-5 of itself.
     const T b1 = static_cast<T>(beta1), c1 = static_cast<T>(1 - beta1);
@@ -124,6 +125,5 @@ template <class T> class Adam final : public Optimizer<T> {
       x[i] -= step * m[i] / (std::sqrt(v[i]) * unbias + e);
     }
   }
-  AdamOptions options_;
 };
 }  // namespace gradus::nn

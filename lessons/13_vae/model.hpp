@@ -1,6 +1,7 @@
 #pragma once
 #include <cmath>
 
+#include "autograd/tape.hpp"
 #include "nn/distributions.hpp"
 #include "nn/layers.hpp"
 
@@ -20,6 +21,10 @@ template <class T> struct Elbo {
 
   Var<T> total() const { return reconstruction - kl; }  // (N)
 };
+
+// What is maximised: the ELBO, or ln p(x|z) at the code alone, by which the same layers become a
+// plain autoencoder.
+enum class Objective { kElbo, kReconstruction };
 
 template <class T> class Vae {
  public:
@@ -50,7 +55,26 @@ template <class T> class Vae {
     return elbo(x, rng.normal<T>({x.extent(0), latents_}));
   }
 
+  // The mean of p(x|z), as images: (N, K) -> (N, D).
+  Tensor<T> decoded(const Tensor<T>& z) const { return decode(z).mean().value(); }
+
+  // ln p(x|z) at z = m(x): what an autoencoder of the same layers is trained by. No bound.  (N)
+  Var<T> log_prob_at_mean(const Tensor<T>& x) const { return decode(encode(x).mean).log_prob(x); }
+
+  Elbo<T> objective(Objective what, const Tensor<T>& x, Rng& rng) const {
+    if (what == Objective::kElbo) return elbo(x, rng);
+    return {log_prob_at_mean(x), Tensor<T>({x.extent(0)})};
+  }
+
+  // z without an image, from p(z), and z for an image, from q(z|x): (N, K).
+  Tensor<T> sample_prior(Index n, Rng& rng) const { return rng.normal<T>({n, latents_}); }
+  Tensor<T> sample_posterior(const Tensor<T>& x, Rng& rng) const {
+    return encode(x).sample(rng).value();
+  }
+
   Index latents() const { return latents_; }
+  // The encoder's parameters.
+  nn::Parameters<T> phi() { return nn::parameters<T>(encoder_, to_mean_, to_log_var_); }
   nn::Parameters<T> parameters() {
     return nn::parameters<T>(encoder_, to_mean_, to_log_var_, decoder_, to_logits_);
   }
@@ -59,6 +83,59 @@ template <class T> class Vae {
   Index latents_;
   nn::Linear<T> encoder_, to_mean_, to_log_var_, decoder_, to_logits_;
 };
+
+// The ELBO's parts, averaged over a set of images, in nats per image.
+struct Score {
+  double reconstruction = 0, kl = 0;
+  double negative_elbo() const { return kl - reconstruction; }
+};
+
+// Scores a model by one z for each image, in parts of 1,000. No tape is alive: this only computes.
+template <class T>
+Score evaluate(const Vae<T>& vae, Objective what, const Tensor<T>& images, Rng rng) {
+  Score total;
+  const Index n = images.extent(0);
+  for (Index begin = 0; begin < n; begin += 1000) {
+    const auto part = vae.objective(what, slice(images, 0, begin, std::min(begin + 1000, n)), rng);
+    total.reconstruction += sum(part.reconstruction).item();
+    total.kl += sum(part.kl).item();
+  }
+  return {total.reconstruction / static_cast<double>(n), total.kl / static_cast<double>(n)};
+}
+
+// How far the decoded mean of an image moves, per pixel and squared, when noise of standard
+// deviation `sigma` is added to the image.
+template <class T>
+double moved_by_noise(const Vae<T>& vae, const Tensor<T>& x, double sigma, Rng& rng) {
+  const Tensor<T> noisy = x + rng.normal<T>(x.shape()) * static_cast<T>(sigma);
+  auto reconstruct = [&](const Tensor<T>& y) { return vae.decoded(vae.encode(y).mean.value()); };
+  return mean(square(reconstruct(noisy) - reconstruct(x))).item();
+}
+
+// n images on the straight line from the code of the first of two images (2, D) to that of the
+// other.
+template <class T> Tensor<T> interpolate(const Vae<T>& vae, const Tensor<T>& ends, Index n) {
+  const Tensor<T> t = (arange<T>(n) / static_cast<T>(n - 1)).reshape({n, 1});
+  const Tensor<T> codes = vae.encode(ends).mean.value();  // (2, K)
+  return vae.decoded(matmul(concatenate(std::vector{T(1) - t, t}, 1), codes));
+}
+
+// Lesson 11's model, z ~ q = N(m, s^2) = N(0.5, 0.25) and x = 1.5 ~ N(2z, 1): by how much ln p(x|m)
+// is above E_q[ln p(x|z)]. A quadratic function of z has the mean of its values at m +- s.
+inline double decoding_bias_of_lesson_11() {
+  auto log_p = [](double z) { return nn::Normal<double>{2 * z, 0}.log_prob(1.5).item(); };
+  return log_p(0.5) - (log_p(0.5 + 0.5) + log_p(0.5 - 0.5)) / 2;
+}
+
+// The length of the gradient of some loss with respect to some parameters.
+template <class T> double gradient_length(const nn::Parameters<T>& parameters, const auto& loss) {
+  Tape<T> tape;
+  std::vector<Var<T>> leaves;
+  for (const Parameter<T>* p : parameters) leaves.push_back(*p);
+  double total = 0;
+  for (const Var<T>& g : gradient(loss(), leaves)) total += sum(square(g.value())).item();
+  return std::sqrt(total);
+}
 
 // a ln b, and 0 where a = 0.
 inline double xlogy(double a, double b) { return a == 0 ? 0 : a * std::log(b); }
@@ -79,6 +156,32 @@ double negative_log_likelihood_of_means(const Tensor<T>& train, const Tensor<T>&
   double total = 0;
   for (Index d = 0; d < p.size(); ++d) total -= xlogy(x(d), p(d)) + xlogy(1 - x(d), 1 - p(d));
   return total;
+}
+
+// The mean over images y (M, D) of the mean squared difference, per pixel, to the nearest image of
+// x (N, D):  |x - y|^2 = |x|^2 - 2 x.y + |y|^2, so that a matrix product does nearly all of it.
+template <class T> double distance_to_nearest(const Tensor<T>& y, const Tensor<T>& x) {
+  const Tensor<T> xx = sum(square(x), {1});                          // (N)
+  const Tensor<T> nearest = -max(matmul_nt(y, x) * T(2) - xx, {1});  // (M)
+  return mean(nearest + sum(square(y), {1})).item() / static_cast<double>(x.extent(1));
+}
+
+// The mean squared difference between pixels that are neighbours in a row: small in blurred images.
+template <class T> double sharpness(const Tensor<T>& x, Index width) {
+  const Tensor<T> rows = x.reshape({-1, width});
+  return mean(square(slice(rows, 1, 1, width) - slice(rows, 1, 0, width - 1))).item();
+}
+
+// A grid of z over the plane, (side * side, 2), at equal steps of probability of N(0, I): row by
+// row, z1 growing to the right and z2 upwards.
+template <class T> Tensor<T> quantile_grid(Index side) {
+  Tensor<T> z({side * side, 2});
+  for (Index i = 0; i < side; ++i)
+    for (Index j = 0; j < side; ++j) {
+      const auto at = [&](Index k) { return static_cast<T>(normal_quantile((k + 0.5) / side)); };
+      z.set({i * side + j, 0}, at(j)), z.set({i * side + j, 1}, at(side - 1 - i));
+    }
+  return z;
 }
 
 }  // namespace gradus

@@ -394,10 +394,20 @@ void plot(Lesson& lesson, const std::string& name, const PlotText& text,
   std::vector<std::string> label_texts;
   for (const Series& s : series) label_texts.push_back(s.label);
   for (const Level& level : text.levels) label_texts.push_back(level.label);
-  Axes2D axes{x, y, tics(x, 10, whole), tics(y, 7), {}};
-  axes.box = {left_of_axis(axes.y_tics),
-              style::kWidth - style::kMargin - kLabelGap - widest(label_texts, style::kSmall),
-              header(text.note), bottom_of_plot(style::kHeight)};
+  auto layout = [&] {
+    Axes2D axes{x, y, tics(x, 10, whole), tics(y, 7), {}};
+    axes.box = {left_of_axis(axes.y_tics),
+                style::kWidth - style::kMargin - kLabelGap - widest(label_texts, style::kSmall),
+                header(text.note), bottom_of_plot(style::kHeight)};
+    return axes;
+  };
+  Axes2D axes = layout();
+  if (text.equal_scale) {  // the axis with room to spare reaches further
+    const double across = (axes.x.high - axes.x.low) / (axes.box.right - axes.box.left);
+    const double up = (axes.y.high - axes.y.low) / (axes.box.bottom - axes.box.top);
+    (across < up ? x : y).widen((std::max(across, up) / std::min(across, up) - 1) / 2);
+    axes = layout();
+  }
   Script script(lesson, name, style::kWidth, style::kHeight);
   draw_axes(script, text, axes);
 

@@ -32,6 +32,7 @@ struct PlotText {
   std::string note = {};                   // one more line, smaller; may be empty
   std::string x_label = {}, y_label = {};  // with units
   bool log_x = false, log_y = false;
+  bool equal_scale = false;  // of lines and dots: a unit of x is as long as a unit of y
   std::vector<Level> levels = {};
 };
 

@@ -15,6 +15,8 @@ using testing::same_bits;
 using testing::TemporaryDirectory;
 using testing::Tensors;
 using testing::Vars;
+using FloatVars = std::vector<Var<float>>;
+using FloatTensors = std::vector<Tensor<float>>;
 
 using Unary = Var<double> (*)(const Var<double>&);
 using Binary = Var<double> (*)(const Var<double>&, const Var<double>&);
@@ -25,9 +27,11 @@ struct Case {
   std::string function;  // its name and number of tensor operands: "matmul/2"
   std::function<Var<double>(const Vars&)> f;
   std::function<Tensor<double>(const Tensors&)> value;  // the same from tensor/
+  std::function<Var<float>(const FloatVars&)> in_float;
   Tensors inputs;
   bool linear = false;  // no input has a second derivative
   std::vector<double> kinks = {};
+  bool broadcasts = false;  // its inputs against each other
 };
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
@@ -35,6 +39,11 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 Tensor<double> numbers(const std::vector<double>& values) {
   return Tensor<double>({std::ssize(values)}, values);
 }
+
+// A constant in the precision of the inputs beside which it stands.
+Tensor<double> beside(const Vars&, const Tensor<double>& x) { return x; }
+Tensor<double> beside(const Tensors&, const Tensor<double>& x) { return x; }
+Tensor<float> beside(const FloatVars&, const Tensor<double>& x) { return cast<float>(x); }
 
 // Numbers between low and high.
 Tensor<double> between(const Shape& shape, unsigned seed, double low, double high) {
@@ -83,7 +92,7 @@ class Registry {
   void add(std::string name, std::string function, F f, Tensors inputs, bool linear = false,
            std::vector<double> kinks = {}) {
     cases_.push_back(
-        {std::move(name), std::move(function), f, f, std::move(inputs), linear, std::move(kinks)});
+        {std::move(name), std::move(function), f, f, f, std::move(inputs), linear, std::move(kinks)});
   }
 
   // Regions are numbers at which to check; the first one also in other shapes.
@@ -147,11 +156,12 @@ class Registry {
       const Tensor<double> x = left(a, ++seed), y = right(b, ++seed);
       add(
           shown, function, [f](const auto& v) { return f(v[0], v[1]); }, {x, y}, linear);
+      cases_.back().broadcasts = true;
       add(
-          shown + "_constant_y", function, [f, y](const auto& v) { return f(v[0], y); }, {x},
+          shown + "_constant_y", function, [f, y](const auto& v) { return f(v[0], beside(v, y)); }, {x},
           linear_x);
       add(
-          shown + "_constant_x", function, [f, x](const auto& v) { return f(x, v[0]); }, {y},
+          shown + "_constant_x", function, [f, x](const auto& v) { return f(beside(v, x), v[0]); }, {y},
           linear_y);
     }
   }
@@ -278,8 +288,8 @@ class Registry {
     add("concatenate_last_axis", "concatenate/1", [](const auto& x) { return concatenate(x, -1); }, {x23, gaussian_numbers<double>({2, 1}, 4)}, true);
     add("concatenate_middle_axis", "concatenate/1", [](const auto& x) { return concatenate(x, 1); }, {x232, gaussian_numbers<double>({2, 1, 2}, 4)}, true);
     add("concatenate_one", "concatenate/1", [](const auto& x) { return concatenate(x); }, {x23}, true);
-    add("concatenate_with_itself", "concatenate/1", [](const auto& x) { return concatenate(std::vector{x[0], x[0] * 2.0}, 1); }, {x23}, true);
-    add("concatenate_with_constants", "concatenate/1", [=](const auto& x) { return concatenate(std::vector<std::decay_t<decltype(x[0])>>{y23, x[0], y23}); }, {x23}, true);
+    add("concatenate_with_itself", "concatenate/1", [](const auto& x) { return concatenate(std::vector{x[0], x[0] + x[0]}, 1); }, {x23}, true);
+    add("concatenate_with_constants", "concatenate/1", [=](const auto& x) { return concatenate(std::decay_t<decltype(x)>{beside(x, y23), x[0], beside(x, y23)}); }, {x23}, true);
     add("slice_first_axis", "slice/1", [](const auto& x) { return slice(x[0], 0, 1, 2); }, {x23}, true);
     add("slice_last_axis", "slice/1", [](const auto& x) { return slice(x[0], -1, 1, 3); }, {x23}, true);
     add("slice_middle_axis", "slice/1", [](const auto& x) { return slice(x[0], 1, 0, 2); }, {x232}, true);
@@ -290,10 +300,10 @@ class Registry {
     // clang-format on
   }
 
-  static Var<double> reshaped(const Var<double>& x, const Shape& shape) {
+  template <class T> static Var<T> reshaped(const Var<T>& x, const Shape& shape) {
     return reshape(x, shape);
   }
-  static Tensor<double> reshaped(const Tensor<double>& x, const Shape& shape) {
+  template <class T> static Tensor<T> reshaped(const Tensor<T>& x, const Shape& shape) {
     return x.reshape(shape);
   }
 
@@ -309,10 +319,10 @@ class Registry {
         const std::string function = name + "/2";
         add(name + end, function, [=](const auto& v) { return f(v[0], v[1]); }, {x, y});
         add(
-            name + end + "_constant_b", function, [=](const auto& v) { return f(v[0], y); }, {x},
+            name + end + "_constant_b", function, [=](const auto& v) { return f(v[0], beside(v, y)); }, {x},
             true);
         add(
-            name + end + "_constant_a", function, [=](const auto& v) { return f(x, v[0]); }, {y},
+            name + end + "_constant_a", function, [=](const auto& v) { return f(beside(v, x), v[0]); }, {y},
             true);
       };
       // clang-format off
@@ -348,9 +358,9 @@ class Registry {
                                     (shape.rank() == 1 ? "" : std::to_string(shape[1]));
           const std::string function = name + operands;
           add(shown, function, [=](const auto& v) { return f(v[0], v[1]); }, {m, b});
-          add(shown + "_constant_b", function, [=](const auto& v) { return f(v[0], b); }, {m});
+          add(shown + "_constant_b", function, [=](const auto& v) { return f(v[0], beside(v, b)); }, {m});
           add(
-              shown + "_constant_matrix", function, [=](const auto& v) { return f(m, v[0]); }, {b},
+              shown + "_constant_matrix", function, [=](const auto& v) { return f(beside(v, m), v[0]); }, {b},
               true);
         };
         // clang-format off
@@ -361,7 +371,7 @@ class Registry {
       }
     }
     add("solve_lower_with_its_product", "solve_lower/2",
-        [](const auto& x) { return solve_lower(x[0], matmul_nt(x[0], x[0]) * 0.1); },
+        [](const auto& x) { return solve_lower(x[0], matmul_nt(x[0], x[0])); },
         {triangle(3, 5)});
   }
 
@@ -369,6 +379,8 @@ class Registry {
 };
 
 class Operation : public ::testing::TestWithParam<Case> {};
+
+constexpr double kFloatTolerance = 64 * 0x1p-24;  // relative: 64 roundings, 4e-6
 
 TEST_P(Operation, HasTheValueOfTheFunctionOfTensors) {
   const Case& c = GetParam();
@@ -397,6 +409,37 @@ TEST_P(Operation, HasTheSecondDerivativeThatDifferencesShow) {
 INSTANTIATE_TEST_SUITE_P(Registry, Operation, ::testing::ValuesIn(Registry::cases()),
                          [](const auto& info) { return info.param.name; });
 
+// What the same function gives in float: its value, and its gradient with a random cotangent.
+// Rounding an input moves the result by that input's size times the derivative, so the largest
+// element stands for the condition of the problem.
+TEST_P(Operation, InFloatAgreesWithDouble) {
+  const Case& c = GetParam();
+  Tensors rounded;  // to numbers that float has too
+  double size = 1;
+  for (const Tensor<double>& x : c.inputs) {
+    rounded.push_back(cast<double>(cast<float>(x)));
+    if (!x.empty()) size = std::max(size, max(abs(x)).item());
+  }
+  Tensor<double> cotangent;
+  auto gradients = [&]<class T>(T, const auto& f) {
+    Tape<T> tape;
+    std::vector<Var<T>> leaves;
+    for (const Tensor<double>& x : rounded) leaves.push_back(tape.leaf(cast<T>(x)));
+    const Var<T> z = f(leaves);
+    if (cotangent.empty()) cotangent = gaussian_numbers<double>(z.shape(), 99);
+    std::vector<Tensor<double>> all = {cast<double>(z.value())};
+    for (const Var<T>& dx : gradient(sum(z * cast<T>(cotangent)), leaves))
+      all.push_back(cast<double>(dx.value()));
+    return all;
+  };
+  const auto exact = gradients(double(), c.f), got = gradients(float(), c.in_float);
+  for (std::size_t k = 0; k < exact.size(); ++k) {
+    const double scale = max(abs(exact[k])).item();
+    EXPECT_LE(distance(got[k], exact[k]), kFloatTolerance * size * scale)
+        << (k == 0 ? "value" : "gradient of input " + std::to_string(k - 1));
+  }
+}
+
 Tensor<double> with_largest_element_changed(Tensor<double> dx) {
   double* d = dx.mutable_data();
   double* largest = std::max_element(d, d + dx.size(), [](double a, double b) {
@@ -417,22 +460,86 @@ const std::vector<Fault> kFaults =
      {"zero", [](const Tensor<double>& dx) { return dx * 0; }},
      {"off by 0.1 % in its largest element", with_largest_element_changed}};
 
+// x repeated to a shape, with a rule that keeps one of the copies' gradients and forgets the sum.
+Var<double> without_broadcast_sum(const Var<double>& x, const Shape& shape) {
+  return record("forgetful", broadcast_to(x.value(), shape),
+                wrt(x, [s = x.shape(), shape](const Var<double>& dz) -> Var<double> {
+                  Tensor<double> dx = dz.value();
+                  const int extra = shape.rank() - s.rank();
+                  for (int k = 0; k < shape.rank(); ++k)
+                    if (k < extra || s[k - extra] == 1) dx = slice(dx, k, 0, 1);
+                  return dx.reshape(s);
+                }));
+}
+
+// f of two inputs, whose rules take each operand for the other: dx(y, x) for dx(x, y).
+Var<double> with_operands_swapped(const Case& c, const Vars& x) {
+  auto rule = [&c, x](std::size_t k) {
+    return [&c, x, k](const Var<double>& dz) -> Var<double> {
+      Tape<double> tape;
+      const Vars swapped = {tape.leaf(x[1].value()), tape.leaf(x[0].value())};
+      return gradient(sum(c.f(swapped) * dz.value()), swapped)[k].value();
+    };
+  };
+  return record("swapped", c.value({x[0].value(), x[1].value()}), wrt(x[0], rule(0)),
+                wrt(x[1], rule(1)));
+}
+
+// The gradients, with a fixed cotangent, of the inputs of f.
+Tensors gradients_of(const GradcheckFunction& f, const Tensors& inputs) {
+  Tape<double> tape;
+  Vars leaves;
+  for (const Tensor<double>& x : inputs) leaves.push_back(tape.leaf(x));
+  const Var<double> z = f(leaves);
+  Tensors all;
+  for (const Var<double>& dx :
+       gradient(sum(z * gaussian_numbers<double>(z.shape(), 99)), leaves))
+    all.push_back(dx.value());
+  return all;
+}
+
+// Every rule of every operation, at every registered case, in every way that is possible there. A
+// rule is replaced from outside, by a node in front of its input, so the tape knows nothing of it.
 TEST(OperationRegistry, EveryRuleBrokenInEveryWayIsCaught) {
   int tried = 0, caught = 0;
-  for (const Case& c : Registry::cases())
-    for (std::size_t k = 0; k < c.inputs.size(); ++k)
+  for (const Case& c : Registry::cases()) {
+    auto expect_caught = [&](const GradcheckFunction& broken, const std::string& how) {
+      const bool noticed = !gradcheck(broken, c.inputs, {.kinks = c.kinks});
+      ++tried, caught += noticed;
+      EXPECT_TRUE(noticed) << c.name << ": " << how;
+    };
+    for (std::size_t k = 0; k < c.inputs.size(); ++k) {
+      const std::string input = "the rule of input " + std::to_string(k);
       for (const Fault& fault : kFaults) {
         if (fault.change.target_type() == typeid(&with_largest_element_changed) && !c.kinks.empty())
           continue;  // the largest element may be in a kink, where nothing is compared
-        auto broken = [&](Vars x) {
-          x[k] = testing::faulty(x[k], fault.change);
-          return c.f(x);
-        };
-        const bool noticed = !gradcheck(broken, c.inputs, {.kinks = c.kinks});
-        ++tried, caught += noticed;
-        EXPECT_TRUE(noticed) << c.name << ": the rule of input " << k << ", " << fault.name;
+        expect_caught(
+            [&](Vars x) {
+              x[k] = testing::faulty(x[k], fault.change);
+              return c.f(x);
+            },
+            input + ", " + fault.name);
       }
-  fmt::print("{} of {} broken gradients caught\n", caught, tried);
+      const Shape shape = c.value(c.inputs).shape();
+      if (c.broadcasts && shape.size() != c.inputs[k].size())
+        expect_caught(
+            [&](Vars x) {
+              x[k] = without_broadcast_sum(x[k], shape);
+              return c.f(x);
+            },
+            input + ", without the sum over what was broadcast");
+    }
+    if (c.inputs.size() != 2 || c.inputs[0].shape() != c.inputs[1].shape()) continue;
+    auto swapped = [&](const Vars& x) { return with_operands_swapped(c, x); };
+    const Tensors right = gradients_of(c.f, c.inputs), wrong = gradients_of(swapped, c.inputs);
+    if (distance(right[0], wrong[0]) + distance(right[1], wrong[1]) > 1e-3)  // else no mistake
+      expect_caught(swapped, "its operands swapped");
+  }
+  const std::string line = fmt::format("{} of {} broken gradients caught", caught, tried);
+  fmt::print("{}\n", line);
+  EXPECT_THAT(testing::read_bytes(std::filesystem::path(GRADUS_SOURCE_DIR) / "README.md"),
+              ::testing::HasSubstr(line))
+      << "the README tells another score";
 }
 
 // A header's text with its macros of one parameter, called f, replaced by what they stand for.
