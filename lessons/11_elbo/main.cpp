@@ -179,6 +179,10 @@ void follow_the_weather(kit::Lesson& lesson) {
     field.y.push_back(best(t, 0));
   }
 
+  lesson.result("p_dry_dry_dry", std::exp(exact.value()(7)), "",
+                kit::relative(0.5 * 0.2 * 0.7 * 0.2 * 0.7 * 0.8 / 0.120445, 1e-12));
+  lesson.result("mean_field_p_dry_dry_dry", std::exp(log_paths_of(best)(7)), "");
+
   // No q on a grid of 19^3 does better.
   double grid_elbo = -INFINITY;
   for (int i = 1; i < 20; ++i)
@@ -196,8 +200,8 @@ void follow_the_weather(kit::Lesson& lesson) {
              .y_label = "probability of rain"},
             {truth, field}, {"day 1: umbrella", "day 2: umbrella", "day 3: none"});
   kit::bars(lesson, "paths",
-            {.title = "The same two, as probabilities of whole stories",
-             .note = "R: rain, D: dry. Weather that changes less often is what mean field misses",
+            {.title = "The probability of each weather over the three days",
+             .note = "R: rain, D: dry; independent days cannot say that weather tends to stay",
              .x_label = "weather on the three days",
              .y_label = "probability"},
             {{.label = "exact", .y = exp(exact.value()).to_vector()},

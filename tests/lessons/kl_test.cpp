@@ -173,6 +173,16 @@ TEST(TwoModes, TheReverseFitTakesTheModeOnWhoseSideItBegan) {
   }
 }
 
+TEST(TwoModes, BetweenThemReverseKlHasAThirdAndMuchWorseMinimum) {
+  const TwoModes<double> modes;
+  const auto q = modes.fit(false, 0.01);
+  EXPECT_NEAR(q.mean.item(), 0, 1e-6);
+  EXPECT_GT(modes.reverse(q).item(), 2 * modes.reverse(normal(2, 0.25)).item());
+  for (double mean : {-0.05, 0.05})
+    EXPECT_GT(modes.reverse(normal(mean, std::exp(q.log_var.item()))).item(),
+              modes.reverse(q).item());
+}
+
 TEST(NormalMixture, OfOneIsThatOne) {
   Rng rng(4);
   const Numbers x = rng.normal<double>({7, 1});
