@@ -1,0 +1,113 @@
+#pragma once
+#include <cmath>
+
+#include "autograd/tape.hpp"
+#include "nn/distributions.hpp"
+#include "nn/optimizers.hpp"
+
+// Kullback-Leibler divergences: of tables and of densities on a grid by the definition, of normal
+// distributions in closed form, and of anything that can be sampled by Monte Carlo.
+//
+//     N points, D dimensions, K components of a mixture
+namespace gradus {
+
+// KL(p || q) = sum_i p_i (ln p_i - ln q_i) step, in nats: for two tables of log-probabilities, with
+// step 1, and for two log-densities at equally spaced points (an integral by the rectangle rule).
+template <class T> Var<T> kl_by_sum(const Var<T>& log_p, const Var<T>& log_q, T step = 1) {
+  return step * sum(exp(log_p) * (log_p - log_q));
+}
+
+// A normal distribution in D dimensions whose coordinates may be correlated. The covariance is
+// positive definite; of a matrix A that is not symmetric, (A + A^T) / 2 is taken.
+template <class T> struct MultivariateNormal {
+  static constexpr double kLogTwoPi = 1.8378770664093454836;
+  Var<T> mean;        // (D)
+  Var<T> covariance;  // (D, D)
+
+  // ln p(x) = -1/2 (D ln 2 pi + ln det C + |L^-1 (x - m)|^2) with C = L L^T.   (N, D) -> (N)
+  Var<T> log_prob(const Var<T>& x) const {
+    const Var<T> white = solve_lower(cholesky(covariance), transpose(x - mean));  // (D, N)
+    return -0.5 *
+           (dimensions() * kLogTwoPi + log_determinant(covariance) + sum(square(white), {0}));
+  }
+  // m + L e with standard normal noise e, (N, D).
+  Var<T> sample(const Tensor<T>& noise) const {
+    return mean + matmul_nt(noise, cholesky(covariance));
+  }
+  Index dimensions() const { return mean.shape()[0]; }
+};
+
+// KL = 1/2 (tr(C_q^-1 C_p) - D + (m_p - m_q)^T C_q^-1 (m_p - m_q) + ln det C_q - ln det C_p).
+// With C = L L^T the trace is |L_q^-1 L_p|^2 and the quadratic form |L_q^-1 (m_p - m_q)|^2.
+template <class T> Var<T> kl(const MultivariateNormal<T>& p, const MultivariateNormal<T>& q) {
+  const Var<T> l = cholesky(q.covariance);
+  const Var<T> spread = sum(square(solve_lower(l, cholesky(p.covariance))));
+  const Var<T> shift = sum(square(solve_lower(l, p.mean - q.mean)));
+  const Var<T> volume = log_determinant(q.covariance) - log_determinant(p.covariance);
+  return 0.5 * (spread - p.dimensions() + shift + volume);
+}
+
+// K normal distributions on the line, of which one is drawn with its weight and then a point.
+template <class T> struct NormalMixture {
+  Tensor<T> weights;   // (K), which add up to 1
+  Tensor<T> means;     // (K)
+  Tensor<T> log_vars;  // (K)
+
+  // ln p(x) = ln sum_k w_k N(x; m_k, s_k^2).   (N, 1) -> (N)
+  Var<T> log_prob(const Var<T>& x) const {
+    const Var<T> distance = square(x - means) * exp(-log_vars);  // (N, K), in units of s_k^2
+    const Tensor<T> height = weights * exp(T(-0.5) * (nn::Normal<T>::kLogTwoPi + log_vars));
+    return log(sum(height * exp(-0.5 * distance), {1}));
+  }
+};
+
+// 1/2 N(-2, 1/4) + 1/2 N(2, 1/4), and both divergences between it and a normal q: sums over a grid
+// that is fine and long enough for them to be integrals to 1e-12.
+template <class T> struct TwoModes {
+  static constexpr T kStep = T(0.01);
+  Tensor<T> x = (arange<T>(2401) * kStep - T(12)).reshape({-1, 1});  // (N, 1), from -12 to 12
+  NormalMixture<T> p{full<T>({2}, 0.5), Tensor<T>({2}, {-2, 2}), log(full<T>({2}, 0.25))};
+  Var<T> log_p = p.log_prob(x);  // (N)
+
+  // KL(p || q) and KL(q || p).
+  Var<T> forward(const nn::Normal<T>& q) const { return kl_by_sum(log_p, q.log_prob(x), kStep); }
+  Var<T> reverse(const nn::Normal<T>& q) const { return kl_by_sum(q.log_prob(x), log_p, kStep); }
+
+  // The q at which gradient descent on one of the two comes to rest, from N(start, 1).
+  nn::Normal<T> fit(bool is_forward, T start) const {
+    Parameter<T> mean("mean", Tensor<T>({1, 1}, {start})), log_var("log_var", Tensor<T>({1, 1}));
+    nn::Sgd<T> sgd({&mean, &log_var}, {.learning_rate = 0.2});
+    for (int step = 0; step < 600; ++step) {
+      Tape<T> tape;
+      const nn::Normal<T> q{mean, log_var};
+      tape.backward(is_forward ? forward(q) : reverse(q));
+      sgd.step();
+    }
+    return {mean.value(), log_var.value()};
+  }
+};
+
+// The average of independent numbers as an estimate of their mean, and how far it may be off.
+struct MonteCarloEstimate {
+  double mean, variance;  // of the numbers
+  Index count;
+
+  // The standard deviation of the estimate itself.
+  double standard_error() const { return std::sqrt(variance / static_cast<double>(count)); }
+  // How many standard errors the estimate is above what it should be.
+  double z_score(double truth) const { return (mean - truth) / standard_error(); }
+};
+
+template <class T> MonteCarloEstimate monte_carlo(const Tensor<T>& numbers) {
+  const T average = mean(numbers).item();
+  return {average, mean(square(numbers - average)).item(), numbers.size()};
+}
+
+// KL(p || q) by Monte Carlo, for any p and q with a log_prob: the average of ln p(x) - ln q(x) over
+// points x that were drawn from p.
+template <class P, class Q, class T>
+MonteCarloEstimate kl_by_sampling(const P& p, const Q& q, const Var<T>& x) {
+  return monte_carlo((p.log_prob(x) - q.log_prob(x)).value());
+}
+
+}  // namespace gradus
