@@ -10,7 +10,6 @@
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/graph.hpp"
 #include "lessons/kit/lesson.hpp"
-#include "lessons/kit/progress.hpp"
 #include "nn/optimizers.hpp"
 
 using namespace gradus;
@@ -143,14 +142,12 @@ std::vector<double> climb(PpcaModel<double>& model, const Tensor<double>& s, int
                           double momentum) {
   std::vector<double> heights;
   nn::Sgd<double> sgd(model.parameters(), {.learning_rate = 0.1, .momentum = momentum});
-  kit::Progress progress("fitting", steps);
   for (int i = 0; i < steps; ++i) {
     Tape<double> tape;
     const Var<double> loss = model.negative_log_likelihood(s);
     heights.push_back(-loss.item());
     tape.backward(loss);
     sgd.step();
-    progress.step();
   }
   heights.push_back(-model.negative_log_likelihood(s).item());
   return heights;
