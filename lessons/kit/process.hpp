@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-// Other programs: gnuplot and the picture viewer.
+// Other programs: gnuplot, Graphviz and the picture viewer.
 namespace gradus::kit {
 
 struct ProgramResult {

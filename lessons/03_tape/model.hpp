@@ -1,0 +1,120 @@
+#pragma once
+#include <cmath>
+#include <vector>
+
+#include "autograd/gradcheck.hpp"
+#include "nn/layers.hpp"
+#include "tensor/random.hpp"
+
+namespace gradus {
+
+// A tape from nothing, for single numbers: everything that is needed, and nothing else.
+namespace tiny {
+
+// What a result owes to one of its inputs: that input's place on the tape, and d result / d input.
+struct Edge {
+  std::size_t input;
+  double slope;
+};
+
+// Every number in the order in which it was computed, as the edges to what it was computed from.
+struct Tape {
+  std::vector<std::vector<Edge>> nodes;
+
+  // d y / d node, for every node up to y.
+  std::vector<double> backward(std::size_t y) const {
+    std::vector<double> gradient(y + 1, 0.0);
+    gradient[y] = 1;
+    for (std::size_t i = y + 1; i-- > 0;)
+      for (const Edge& edge : nodes[i]) gradient[edge.input] += gradient[i] * edge.slope;
+    return gradient;
+  }
+};
+
+// A number that remembers its place on a tape.
+struct Number {
+  double value;
+  std::size_t node;
+  Tape* tape;
+};
+
+inline Number record(Tape& tape, double value, std::vector<Edge> edges = {}) {
+  tape.nodes.push_back(std::move(edges));
+  return {value, tape.nodes.size() - 1, &tape};
+}
+inline Number operator+(const Number& x, const Number& y) {
+  return record(*x.tape, x.value + y.value, {{x.node, 1}, {y.node, 1}});
+}
+inline Number operator*(const Number& x, const Number& y) {
+  return record(*x.tape, x.value * y.value, {{x.node, y.value}, {y.node, x.value}});
+}
+inline Number exp(const Number& x) {
+  const double z = std::exp(x.value);
+  return record(*x.tape, z, {{x.node, z}});
+}
+
+}  // namespace tiny
+
+// z_i = e^(x_i) / sum_j e^(x_j)   dx = z (dz - sum_j dz_j z_j)
+template <class T> Var<T> softmax_of_vector(const Var<T>& x) {
+  return record("softmax", exp(x.value() - logsumexp(x.value())),
+                wrt(x, [](const Var<T>& dz, const Var<T>& z) { return z * (dz - sum(dz * z)); }));
+}
+// The same value with a rule that is wrong: it takes the plain mean of dz. Where dz is 1
+// everywhere, as under a sum, both rules give 0.
+template <class T> Var<T> wrong_softmax(const Var<T>& x) {
+  return record("wrong_softmax", exp(x.value() - logsumexp(x.value())),
+                wrt(x, [](const Var<T>& dz, const Var<T>& z) { return z * (dz - mean(dz)); }));
+}
+
+// The check that everybody writes first: the largest difference between the tape's gradient of
+// sum(f) and central differences of it. It lets wrong_softmax pass.
+inline double error_under_sum(const GradcheckFunction& f, const Tensor<double>& x, double h) {
+  Tape<double> tape;
+  const Var<double> leaf = tape.leaf(x);
+  const Tensor<double> analytic = gradient(sum(f({leaf})), {leaf})[0].value();
+  double worst = 0;
+  for (Index i = 0; i < x.size(); ++i) {
+    Tensor<double> above = x, below = x;
+    above.mutable_data()[i] += h;
+    below.mutable_data()[i] -= h;
+    const double slope = (sum(f({above})).item() - sum(f({below})).item()) / (2 * h);
+    worst = std::max(worst, std::abs(analytic.data()[i] - slope));
+  }
+  return worst;
+}
+
+// The root mean square error of D(h) = (f(x + h) - f(x - h)) / 2h for f = exp and 200 numbers x
+// from 0 to 1, computed in T; `combined` is (4 D(h/2) - D(h)) / 3, in which h^2 cancels.
+template <class T> double difference_error(T h, bool combined) {
+  const Tensor<T> x = arange<T>(200) * T(1.0 / 200);
+  auto d = [&](T step) { return (exp(x + step) - exp(x - step)) / (2 * step); };
+  const Tensor<T> slope = combined ? (d(h / 2) * T(4) - d(h)) / T(3) : d(h);
+  return std::sqrt(mean(square(cast<double>(slope) - exp(cast<double>(x)))).item());
+}
+
+// The Gaussian of lesson 02 in D dimensions, x ~ N(0, C) with C = W W^T + s^2 I, made of parameters
+// that a gradient can move. Its q directions are the columns of W.
+template <class T> struct PpcaModel {
+  Parameter<T> weights;  // W: (D, q)
+  Parameter<T> log_var;  // ln s^2: ()
+
+  PpcaModel(Index dimensions, Index q, Rng& rng)
+      : weights("weights", rng.normal<T>({dimensions, q}) * T(0.1)),
+        log_var("log_var", Tensor<T>(Shape{})) {}
+
+  // -1/N sum_n ln p(x_n) = 1/2 (D ln 2 pi + ln |C| + tr(C^-1 S)) for centred points whose
+  // covariance is S = 1/N sum_n x_n x_n^T, (D, D).
+  Var<T> negative_log_likelihood(const Tensor<T>& s) const {
+    const Index d = s.extent(0);
+    const Tensor<T> eye = identity<T>(d);
+    const Var<T> c = matmul_nt(weights, weights) + exp(log_var) * eye;
+    const Var<T> trace = sum(solve_positive(c, s) * eye);
+    return 0.5 * (static_cast<T>(d) * kLogTwoPi + log_determinant(c) + trace);
+  }
+
+  nn::Parameters<T> parameters() { return {&weights, &log_var}; }
+  static constexpr T kLogTwoPi = T(1.8378770664093454836);
+};
+
+}  // namespace gradus

@@ -1,0 +1,97 @@
+#include "lessons/kit/graph.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <regex>
+
+#include "lessons/kit/process.hpp"
+#include "tensor/io/file.hpp"
+
+namespace gradus::kit {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kStyle = R"(
+  rankdir=LR; bgcolor=white; pad=0.25; nodesep=0.35; ranksep=0.7; dpi=160;
+  labelloc=t; labeljust=l; fontname="DejaVu Sans"; fontsize=15; fontcolor="#222222";
+  node [shape=box, style="rounded,filled", fillcolor=white, color="#666666", penwidth=1.4,
+        margin="0.22,0.14", fontname="DejaVu Sans", fontsize=13, fontcolor="#222222"];
+  edge [color="#666666", penwidth=1.4, arrowsize=0.8];
+)";
+
+std::string escaped(const std::string& text) {
+  std::string result;
+  for (char c : text) {
+    if (c == '&')
+      result += "&amp;";
+    else if (c == '<')
+      result += "&lt;";
+    else if (c == '>')
+      result += "&gt;";
+    else
+      result += c;
+  }
+  return result;
+}
+
+// "mul ()\nvalue = 3\ngradient = 12" as lines of their own look: the operation bold, the gradient
+// in colour, and nothing for the shape of a scalar.
+std::string styled(const std::string& label) {
+  std::string result;
+  std::size_t begin = 0;
+  for (bool first = true; begin <= label.size(); first = false) {
+    const std::size_t end = std::min(label.find("\\n", begin), label.size());
+    std::string line = label.substr(begin, end - begin);
+    begin = end + 2;
+    if (first && line.ends_with(" ()")) line.resize(line.size() - 3);
+    line = escaped(line);
+    if (first)
+      result += fmt::format("<b>{}</b>", line);
+    else if (line.starts_with("gradient"))
+      result += fmt::format("<br/><font color=\"#a84300\">{}</font>", line);
+    else
+      result += "<br/>" + line;
+  }
+  return "label=<" + result + ">";
+}
+
+std::string with_style(const std::string& title, const std::string& dot) {
+  static const std::regex label(R"re(label="((?:[^"\\]|\\.)*)")re");
+  static const std::regex plain_node(R"re( *node \[shape=box[^\]]*\];\n)re");
+  std::string text = std::regex_replace(dot, plain_node, ""), result;
+  std::smatch found;
+  while (std::regex_search(text, found, label)) {
+    result += found.prefix().str() + styled(found[1]);
+    text = found.suffix();
+  }
+  result += text;
+  result = std::regex_replace(result, std::regex("style=filled, "), "");
+  const std::string head =
+      fmt::format("{}  label=<<b>{}</b><br/><br/>>;\n", kStyle + 1, escaped(title));
+  return result.insert(result.find('\n') + 1, head);
+}
+
+}  // namespace
+
+void graph(Lesson& lesson, const std::string& name, const std::string& title,
+           const std::string& dot) {
+  const fs::path png = lesson.directory() / (name + ".png"), part = png.string() + ".part";
+  io::write_file(lesson.directory() / (name + ".dot"), with_style(title, dot));
+  fs::remove(png);
+  const auto run = run_program({"dot", "-Tpng", "-o", part.filename().string(), name + ".dot"},
+                               lesson.directory());
+  if (!run)
+    lesson.figure(name, fmt::format("Graphviz is not installed. Install it (Debian: graphviz), "
+                                    "then: cd {} && dot -Tpng {}.dot -o {}.png",
+                                    lesson.directory().string(), name, name));
+  else
+    lesson.figure(name, run->succeeded ? "" : "dot failed: " + run->message);
+  if (run && run->succeeded)
+    fs::rename(part, png);
+  else
+    fs::remove(part);
+}
+
+}  // namespace gradus::kit
