@@ -105,7 +105,8 @@ std::vector<double> known_numbers(const fs::path& lesson) {
   std::vector<double> numbers;
   for (const fs::path& other : lessons()) {
     if (other.filename() > lesson.filename() || !fs::exists(other / "results.json")) continue;
-    for (const Json& result : Json::parse(contents(other / "results.json"))["results"])
+    const Json json = Json::parse(contents(other / "results.json"));
+    for (const Json& result : json["results"])
       for (const char* key : {"value", "expected"})
         if (result.contains(key) && result[key].is_number())
           numbers.push_back(std::abs(result[key].get<double>()));

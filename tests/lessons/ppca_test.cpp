@@ -1,0 +1,223 @@
+#include "lessons/02_ppca/model.hpp"
+
+#include <gtest/gtest.h>
+
+#include "autograd/gradcheck.hpp"
+#include "lessons/data/toy.hpp"
+
+namespace gradus {
+namespace {
+
+struct Toy {
+  Rng rng{1};
+  Tensor<double> x = toy_points(kToyVariances, 400, rng);  // (400, 5)
+  Pca<double> pca = fit_pca(x);
+};
+
+double largest(const Tensor<double>& x) { return max(abs(x)).item(); }
+
+// At the maximum, C has the eigenvalues l_1, ..., l_q and d - q times sigma^2 = (sum of the others)
+// / (d - q), in S's own basis. So ln det C = sum ln l_i + (d - q) ln sigma^2, and
+// tr(C^-1 S) = q + (sum of the others) / sigma^2 = d, which gives
+//     -1/2 [d ln 2 pi + sum_{i <= q} ln l_i + (d - q) ln sigma^2 + d].
+TEST(Ppca, ReachesTheMaximumThatTheEigenvaluesPromise) {
+  Toy toy;
+  const double known[] = {-8.1903299934, -7.6587628043, -7.3259186858, -7.1535841839,
+                          -7.0946926660};
+  for (Index q = 0; q <= 4; ++q) {
+    double kept = 0, dropped = 0;
+    for (Index i = 0; i < 5; ++i)
+      (i < q ? kept : dropped) += i < q ? std::log(kToyVariances[i]) : kToyVariances[i];
+    const double sigma2 = dropped / static_cast<double>(5 - q);
+    const double formula = -0.5 * (5 * std::log(2 * std::numbers::pi) + kept +
+                                   static_cast<double>(5 - q) * std::log(sigma2) + 5);
+    EXPECT_NEAR(formula, known[q], 5e-11) << q;
+    EXPECT_NEAR(fit_ppca(toy.pca, q).sigma2, sigma2, 1e-12) << q;
+    EXPECT_NEAR(mean_log_likelihood(fit_ppca(toy.pca, q), toy.x), formula, 1e-11) << q;
+    EXPECT_NEAR(maximum_log_likelihood(toy.pca, q), formula, 1e-11) << q;
+  }
+  EXPECT_NEAR(fit_ppca(toy.pca, 2).sigma2, 0.5833333333, 5e-11);
+}
+
+TEST(Ppca, TheLastOfItsMaximaIsTheFullGaussian) {
+  Toy toy;
+  const Tensor<double> covariance = matmul_tn(toy.x, toy.x) / 400.0;
+  EXPECT_NEAR(mean(gaussian_log_likelihood(toy.x, covariance)).item(), -7.0946926660, 1e-10);
+  EXPECT_LT(largest(fit_ppca(toy.pca, 4).covariance() - covariance), 1e-12);
+}
+
+TEST(Ppca, HasItsMaximumThere) {
+  Toy toy;
+  const Ppca<double> best = fit_ppca(toy.pca, 2);
+  for (int trial = 0; trial < 200; ++trial) {
+    const Ppca<double> other{best.mean, best.w + 0.1 * toy.rng.normal<double>({5, 2}),
+                             best.sigma2 * std::exp(0.1 * toy.rng.normal())};
+    EXPECT_LT(mean_log_likelihood(other, toy.x), -7.3259186858);
+  }
+}
+
+TEST(Ppca, ARotationOfTheLatentsChangesNoLikelihood) {
+  Toy toy;
+  const Ppca<double> best = fit_ppca(toy.pca, 2);
+  const Ppca<double> turned{best.mean, matmul(best.w, random_basis(2, toy.rng)), best.sigma2};
+  EXPECT_GT(largest(turned.w - best.w), 0.1);
+  EXPECT_LT(largest(turned.log_likelihood(toy.x) - best.log_likelihood(toy.x)), 1e-11);
+}
+
+// The q x q way against the D x D Cholesky factor, for a model that was fitted to nothing.
+TEST(Ppca, NeedsOnlyTheSmallMatrix) {
+  Rng rng(2);
+  for (Index q : {0, 1, 3, 12}) {
+    const Ppca<double> model{rng.normal<double>({12}), rng.normal<double>({12, q}), 0.3};
+    const Tensor<double> x = rng.normal<double>({7, 12});
+    const Tensor<double> large = gaussian_log_likelihood(x - model.mean, model.covariance());
+    EXPECT_EQ(model.log_likelihood(x).shape(), Shape({7}));
+    EXPECT_LT(largest(model.log_likelihood(x) - large), 1e-11) << q;
+  }
+}
+
+// One number: N(y | 0, w^2 + s) with w = 1, s = 3, y = 2 is -1/2 [ln 2 pi + ln 4 + 1].
+TEST(Ppca, InOneDimensionIsTheNormalDensity) {
+  const Ppca<double> model{Tensor<double>({1}), Tensor<double>({1, 1}, {1}), 3.0};
+  EXPECT_NEAR(model.log_likelihood(Tensor<double>({1, 1}, {2})).item(),
+              -0.5 * (std::log(2 * std::numbers::pi) + std::log(4.0) + 1), 1e-14);
+}
+
+TEST(Ppca, TheLikelihoodOfOtherExamplesIsThatOfTheirSquares) {
+  Toy toy;
+  const Tensor<double> other = toy.rng.normal<double>({50, 5});
+  const Tensor<double> squares = mean(square(toy.pca.encode(other, 5)), {0});
+  for (Index q = 0; q <= 4; ++q)
+    EXPECT_NEAR(log_likelihood_of_squares(toy.pca, q, squares),
+                mean_log_likelihood(fit_ppca(toy.pca, q), other), 1e-11);
+}
+
+// The same code, with values that remember where they came from.
+TEST(Ppca, ItsLikelihoodHasTheGradientThatFiniteDifferencesGive) {
+  Rng rng(3);
+  const Tensor<double> y = rng.normal<double>({6, 4}), w = rng.normal<double>({4, 2});
+  EXPECT_TRUE(gradcheck([](const std::vector<Var<double>>&
+                               in) { return ppca_log_likelihood(in[0], in[1], in[2]); },
+                        {y, w, Tensor<double>(0.7)}));
+}
+
+TEST(Ppca, EmNeverStepsDownAndArrivesAtTheClosedForm) {
+  Toy toy;
+  for (int start = 0; start < 5; ++start) {
+    Ppca<double> model{toy.pca.mean, toy.rng.normal<double>({5, 2}), 1.0};
+    double last = mean_log_likelihood(model, toy.x);
+    for (int step = 0; step < 300; ++step) {
+      model = em_step(model, toy.x);
+      const double now = mean_log_likelihood(model, toy.x);
+      EXPECT_GE(now, last - 1e-13) << "start " << start << ", step " << step;
+      last = now;
+    }
+    EXPECT_NEAR(last, -7.3259186858, 1e-9) << "start " << start;
+    EXPECT_NEAR(model.sigma2, 1.75 / 3, 1e-9);
+    EXPECT_LT(largest(model.covariance() - fit_ppca(toy.pca, 2).covariance()), 1e-6);
+  }
+}
+
+TEST(Ppca, EmStaysWhereItIsBest) {
+  Toy toy;
+  const Ppca<double> best = fit_ppca(toy.pca, 2), next = em_step(best, toy.x);
+  EXPECT_LT(largest(next.w - best.w), 1e-12);
+  EXPECT_NEAR(next.sigma2, best.sigma2, 1e-12);
+}
+
+// With w_i = sqrt(l_i - s) u_i, M has l_i on its diagonal, so along u_i code and decode multiply by
+// w_i M^-1 w_i = (l_i - s) / l_i: 0.8541666667 and 0.7083333333 for s = 1.75 / 3.
+TEST(Ppca, ShrinksEachDirectionByItsShareOfSignal) {
+  Toy toy;
+  for (double s : {1.75 / 3, 0.1, 1e-3}) {
+    const Ppca<double> model = ppca_with_noise(toy.pca, 2, s);
+    const Tensor<double> before = toy.pca.encode(toy.x, 5);
+    const Tensor<double> after = toy.pca.encode(model.decode(model.encode(toy.x)), 5);
+    const Tensor<double> factor({5}, {(4 - s) / 4, (2 - s) / 2, 0, 0, 0});
+    EXPECT_LT(largest(after - before * factor), 1e-11) << s;
+  }
+}
+
+TEST(Ppca, WithoutNoiseIsPca) {
+  Toy toy;
+  for (double s : {1e-2, 1e-4, 1e-6}) {
+    const Ppca<double> model = ppca_with_noise(toy.pca, 2, s);
+    const double gap =
+        largest(model.decode(model.encode(toy.x)) - toy.pca.decode(toy.pca.encode(toy.x, 2)));
+    EXPECT_LT(gap, 10 * s);
+    EXPECT_GT(gap, s / 10);
+  }
+}
+
+// The codes vary by (l_i - s) / l_i along latent i, and each posterior by s M^-1 = s / l_i more:
+// together 1, the prior's variance.
+TEST(Ppca, ThePosteriorsTogetherAreThePrior) {
+  Toy toy;
+  const Ppca<double> best = fit_ppca(toy.pca, 2);
+  const Tensor<double> z = best.encode(toy.x), codes = matmul_tn(z, z) / 400.0;
+  EXPECT_LT(largest(mean(z, {0})), 1e-13);
+  EXPECT_NEAR(codes(0, 0), 1 - 1.75 / 12, 1e-12);
+  EXPECT_NEAR(codes(1, 1), 1 - 1.75 / 6, 1e-12);
+  EXPECT_LT(largest(codes + best.posterior_covariance() - identity<double>(2)), 1e-12);
+}
+
+// A fit to S n / (n - 1) has the covariance C n / (n - 1). Its log-likelihood has d ln(n / (n - 1))
+// more in ln det and d (n - 1) / n in place of d in the trace, so it is lower by
+// (d / 2) [ln(n / (n - 1)) + (n - 1) / n - 1] = (d / 2) [ln(n / (n - 1)) - 1 / n].
+TEST(Ppca, DividingByOneExampleLessCostsLikelihood) {
+  Rng rng(4);
+  const Tensor<double> x = toy_points(kToyVariances, 10, rng);
+  const Pca<double> pca = fit_pca(x), other{pca.mean, pca.components, pca.variances * (10.0 / 9)};
+  const double gap = 2.5 * (std::log(10.0 / 9) - 0.1);
+  EXPECT_NEAR(gap, 0.0134012891, 5e-11);
+  const double score = mean_log_likelihood(fit_ppca(other, 2), x);
+  EXPECT_NEAR(mean_log_likelihood(fit_ppca(pca, 2), x) - score, gap, 1e-11);
+  EXPECT_NEAR(score, -7.3393199749, 1e-10);
+}
+
+// z-scores below 5: the mean of n samples deviates by sqrt(C_ii / n), a covariance C_ij by
+// sqrt((C_ii C_jj + C_ij^2) / n).
+TEST(Ppca, DrawsExamplesWithItsOwnMeanAndCovariance) {
+  Rng rng(5);
+  const Ppca<double> model{rng.normal<double>({3}), rng.normal<double>({3, 2}), 0.5};
+  const Tensor<double> c = model.covariance();
+  Pca<double> pca{model.mean, symmetric_eigen(c).vectors, symmetric_eigen(c).values};
+  constexpr Index kN = 20000;
+  for (const Tensor<double>& x : {sample(model, kN, rng), sample(pca, kN, rng)}) {
+    const Tensor<double> y = x - model.mean, s = matmul_tn(y, y) / static_cast<double>(kN);
+    for (Index i = 0; i < 3; ++i) {
+      EXPECT_LT(std::abs(mean(y, {0})(i)), 5 * std::sqrt(c(i, i) / kN));
+      for (Index j = 0; j < 3; ++j)
+        EXPECT_LT(std::abs(s(i, j) - c(i, j)),
+                  5 * std::sqrt((c(i, i) * c(j, j) + c(i, j) * c(i, j)) / kN));
+    }
+  }
+}
+
+TEST(Ppca, WithoutNoiseItsSamplesLieInThePlane) {
+  Toy toy;
+  const Tensor<double> x = sample(fit_ppca(toy.pca, 2), 50, toy.rng, /*noise=*/false);
+  EXPECT_NEAR(toy.pca.residual(x, 2), 0, 1e-20);
+  EXPECT_GT(toy.pca.residual(x, 1), 0.1);
+}
+
+std::string message_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Ppca, SaysWhyThereIsNoMaximum) {
+  Toy toy;
+  EXPECT_EQ(message_of([&] { fit_ppca(toy.pca, 5); }),
+            "fit_ppca: 5 latents in 5 dimensions: q must be below d");
+  const Tensor<double> line({3, 3}, {1, 0, 0, 2, 0, 0, 3, 0, 0});
+  EXPECT_NE(message_of([&] { fit_ppca(fit_pca(line), 1); }).find("take fewer latents"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace gradus
