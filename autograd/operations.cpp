@@ -193,21 +193,20 @@ template <class T> Var<T> solve_positive(const Var<T>& a, const Var<T>& b) {
 }
 
 // clang-format off
-#define GRADUS_INSTANTIATE(T)                                                                       \
-  template Var<T> cholesky(const Var<T>&);                                                          \
-  template Var<T> solve_positive(const Var<T>&, const Var<T>&);                                     \
-  template Var<T> sum(const Var<T>&, const Axes&, bool);                                            \
-  template Var<T> mean(const Var<T>&, const Axes&, bool);                                           \
-  template Var<T> max(const Var<T>&, const Axes&, bool);                                            \
-  template Var<T> logsumexp(const Var<T>&, const Axes&, bool);                                      \
-  template Var<T> sum_to(const Var<T>&, const Shape&);                                              \
-  template Var<T> broadcast_to(const Var<T>&, const Shape&);                                        \
-  template Var<T> reshape(const Var<T>&, const Shape&);                                             \
-  template Var<T> rows(const Var<T>&, std::vector<Index>);                                          \
-  template Var<T> scatter_rows(const Var<T>&, std::vector<Index>, Index);                           \
-  template Var<T> concatenate(const std::vector<Var<T>>&, int);                                     \
-  template Var<T> slice(const Var<T>&, int, Index, Index);                                          \
-  template Var<T> pad(const Var<T>&, int, Index, Index);
+#define GRADUS_INSTANTIATE(T)                                                                     \
+  template Var<T> scatter_rows(const Var<T>&, std::vector<Index>, Index);                         \
+  template Var<T> solve_positive(const Var<T>&, const Var<T>&);                                   \
+  template Var<T> concatenate(const std::vector<Var<T>>&, int);                                   \
+  template Var<T> logsumexp(const Var<T>&, const Axes&, bool);                                    \
+  template Var<T> broadcast_to(const Var<T>&, const Shape&);                                      \
+  template Var<T> rows(const Var<T>&, std::vector<Index>);                                        \
+  template Var<T> slice(const Var<T>&, int, Index, Index);                                        \
+  template Var<T> mean(const Var<T>&, const Axes&, bool);                                         \
+  template Var<T> sum(const Var<T>&, const Axes&, bool); template Var<T> cholesky(const Var<T>&); \
+  template Var<T> max(const Var<T>&, const Axes&, bool);                                          \
+  template Var<T> pad(const Var<T>&, int, Index, Index);                                          \
+  template Var<T> reshape(const Var<T>&, const Shape&);                                           \
+  template Var<T> sum_to(const Var<T>&, const Shape&);
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)
 }  // namespace gradus

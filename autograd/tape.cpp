@@ -7,10 +7,9 @@
 namespace gradus {
 namespace {
 template <class T> bool has_nan(const Tensor<T>& x) {
-  for (T v : x)
-    if (std::isnan(v)) return true;
-  return false;
+  return std::any_of(x.begin(), x.end(), [](T v) { return std::isnan(v); });
 }
+std::atomic<std::uint64_t> tapes_made{0};
 }  // namespace
 
 template <class T> Index Var<T>::node() const {
@@ -49,17 +48,9 @@ template <class T> void Parameter<T>::set_value(Tensor<T> value) {
 }
 
 template <class T> constinit thread_local Tape<T>* Tape<T>::current_ = nullptr;
-
 template <class T> Tape<T>* Tape<T>::current() { return current_; }
-
 template <class T>
-Tape<T>::Tape(TapeOptions options)
-    : outer_(current_),
-      number_([] {
-        static std::atomic<std::uint64_t> count{0};
-        return ++count;
-      }()),
-      options_(options) {
+Tape<T>::Tape(TapeOptions options) : outer_(current_), number_(++tapes_made), options_(options) {
   current_ = this;
 }
 
@@ -129,10 +120,8 @@ std::vector<Var<T>> Tape<T>::sweep(const char* operation, const Var<T>& y, Sweep
       const Node& input = nodes_[edge.input];
       Var<T> dx = edge.rule(dz, z);
       if (dx.shape() != input.shape)
-        fail(
-            "{}: the rule of '{}' gave {} as the gradient of its input '{}' {}; is a sum_to "
-            "missing?",
-            operation, node.name, dx.shape(), input.name, input.shape);
+        fail("{}: the rule of '{}' gave {} for its input '{}' {}; is a sum_to missing?", operation,
+             node.name, dx.shape(), input.name, input.shape);
       if (options_.find_nan && has_nan(dx.value_))
         fail(
             "{}: the first NaN is from the rule of '{}' (node {}, {}) for its input '{}' (node {})",

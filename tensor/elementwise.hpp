@@ -7,19 +7,12 @@ namespace gradus {
 
 #define GRADUS_UNARY(f) template <class T> Tensor<T> f(const Tensor<T>& x);
 
-GRADUS_UNARY(operator-)
-GRADUS_UNARY(exp)
-GRADUS_UNARY(expm1)  // e^x - 1
-GRADUS_UNARY(log)    // natural; NaN for x < 0
-GRADUS_UNARY(log1p)  // ln(1 + x)
-GRADUS_UNARY(sqrt)   // NaN for x < 0
-GRADUS_UNARY(square)
-GRADUS_UNARY(abs)
-GRADUS_UNARY(sign)  // -1, 0 or 1
-GRADUS_UNARY(tanh)
-GRADUS_UNARY(sigmoid)   // 1 / (1 + e^-x)
-GRADUS_UNARY(softplus)  // ln(1 + e^x)
-GRADUS_UNARY(relu)      // max(x, 0)
+// clang-format off
+GRADUS_UNARY(operator-) GRADUS_UNARY(abs) GRADUS_UNARY(square) GRADUS_UNARY(sign)  // -1, 0 or 1
+GRADUS_UNARY(exp) GRADUS_UNARY(expm1)                     // e^x, e^x - 1
+GRADUS_UNARY(log) GRADUS_UNARY(log1p) GRADUS_UNARY(sqrt)  // ln x, ln(1 + x); NaN out of domain
+GRADUS_UNARY(tanh) GRADUS_UNARY(relu)                     // max(x, 0)
+GRADUS_UNARY(sigmoid) GRADUS_UNARY(softplus)              // 1 / (1 + e^-x), ln(1 + e^x)
 #undef GRADUS_UNARY
 
 // Of two tensors, or of a tensor and a number.
@@ -32,19 +25,11 @@ GRADUS_UNARY(relu)      // max(x, 0)
     return f(Tensor<T>(x), y);                                                    \
   }
 
-GRADUS_BINARY(operator+)
-GRADUS_BINARY(operator-)
-GRADUS_BINARY(operator*)
-GRADUS_BINARY(operator/)
-GRADUS_BINARY(pow)      // x^y
-GRADUS_BINARY(maximum)  // NaN wins
-GRADUS_BINARY(minimum)
+GRADUS_BINARY(operator+) GRADUS_BINARY(operator-) GRADUS_BINARY(operator*) GRADUS_BINARY(operator/)
+GRADUS_BINARY(pow) GRADUS_BINARY(maximum) GRADUS_BINARY(minimum)  // x^y; in the others a NaN wins
 // Comparisons give 1 where they hold and 0 elsewhere.
-GRADUS_BINARY(less)
-GRADUS_BINARY(less_equal)
-GRADUS_BINARY(greater)
-GRADUS_BINARY(greater_equal)
-GRADUS_BINARY(equal)
-GRADUS_BINARY(not_equal)
+GRADUS_BINARY(less) GRADUS_BINARY(less_equal) GRADUS_BINARY(greater) GRADUS_BINARY(greater_equal)
+GRADUS_BINARY(equal) GRADUS_BINARY(not_equal)
 #undef GRADUS_BINARY
+// clang-format on
 }  // namespace gradus

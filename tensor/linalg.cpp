@@ -142,9 +142,8 @@ template <class T> Tensor<T> cholesky(const Tensor<T>& a) {
   for (Index k = 0; k < n; ++k) {
     T* row = u + k * n;
     if (!(row[k] > 0))
-      fail(
-          "cholesky: {} is not positive definite: pivot {} is {}; try adding a small multiple of I",
-          a.shape(), k, row[k]);
+      fail("cholesky: {} is not positive definite: pivot {} is {}; add a small multiple of I?",
+           a.shape(), k, row[k]);
     const T root = std::sqrt(row[k]);
     for (Index j = 0; j < k; ++j) row[j] = 0;
     for (Index j = k; j < n; ++j) row[j] /= root;

@@ -1,6 +1,5 @@
 #include "tensor/matmul.hpp"
 #include <algorithm>
-#include <memory>
 
 // c = a b, with m x k times k x n.
 // The naive loops read every number of b from memory once for every row of a. Here the work is cut
@@ -9,12 +8,13 @@
 // panels in exactly the order in which the tile reads them,
 //     panel of a: kRows numbers for k = 0, kRows for k = 1, ...        (zeros beyond the edge)
 //     panel of b: kColumns numbers for k = 0, kColumns for k = 1, ...
-// kDepth steps of k at a time, so that a panel of b stays in the first cache, and all panels in the
-// second. Packing reads a and b through two strides, which is why the transposed products are free.
+// so that the innermost loop reads memory in order. The panels of a, kMostA numbers at a time, stay
+// in the second cache while those of b go past. Packing reads a and b through two strides, which is
+// why the transposed products cost the same.
 namespace gradus {
 namespace {
 #if defined(__AVX512F__)
-constexpr int kVectorBytes = 64, kRows = 8;
+constexpr int kVectorBytes = 64, kRows = 12;
 #elif defined(__AVX__)
 constexpr int kVectorBytes = 32, kRows = 6;
 #elif defined(__aarch64__)
@@ -29,10 +29,8 @@ template <class T> struct Tile {
   static constexpr Index kLanes = kVectorBytes / sizeof(T), kColumns = kVectors * kLanes;
 };
 
-constexpr Index kDepth = 256;      // of k at a time
-constexpr Index kMostRows = 1024;  // of a at a time
-constexpr Index kMostColumns = 2048;
-constexpr Index kTilesAPiece = 8;
+constexpr Index kDepth = 512;      // of k at a time, at most
+constexpr Index kMostA = 1 << 18;  // numbers of a at a time
 
 // A matrix seen through strides: element (i, j) stands at data[i * row + j * column].
 template <class T> struct View {
@@ -42,15 +40,43 @@ template <class T> struct View {
   View transposed() const { return {data, column, row}; }
 };
 
+// Transposes as many vectors as a vector has lanes. A round takes the first and the second half of
+// the vectors and shuffles them, lane by lane, like two halves of a pack of cards: it rotates the
+// binary digits of (vector, lane) by one, and after as many rounds as a lane's number has digits,
+// vector and lane have changed places.
+template <class V, std::size_t... I> void transpose_tile(V* x, std::index_sequence<I...>) {
+  constexpr int n = sizeof...(I);
+  V y[n];
+  for (int round = 1; round < n; round *= 2, std::copy_n(y, n, x))
+    for (int i = 0; i < n / 2; ++i) {
+      y[2 * i] = __builtin_shufflevector(x[i], x[i + n / 2], (I / 2 + I % 2 * n)...);
+      y[2 * i + 1] = __builtin_shufflevector(x[i], x[i + n / 2], (I / 2 + I % 2 * n + n / 2)...);
+    }
+}
+
 // Copies `width` of the view's rows, for `depth` of its columns, into a panel of `Width` rows.
 template <Index Width, class T>
 void pack(View<T> x, Index width, Index depth, T* __restrict panel) {
-  if (width < Width) std::fill_n(panel, Width * depth, T(0));
+  constexpr Index kLanes = Tile<T>::kLanes;
   if (x.row == 1) {
-    for (Index k = 0; k < depth; ++k) std::copy_n(x.data + k * x.column, width, panel + k * Width);
+    if (width < Width) std::fill_n(panel, Width * depth, T(0));
+    for (Index k = 0; k < depth; ++k)  // a constant width is copied without a loop
+      std::copy_n(x.data + k * x.column, width == Width ? Width : width, panel + k * Width);
   } else {
-    for (Index i = 0; i < width; ++i)
-      for (Index k = 0; k < depth; ++k) panel[k * Width + i] = x.data[i * x.row + k * x.column];
+    for (Index k = 0; k < depth; k += kLanes)
+      for (Index i = 0; i < Width; i += kLanes) {
+        typename Tile<T>::Vector tile[kLanes] = {};
+        const Index run = std::min(kLanes, depth - k);
+        for (Index row = 0; row < std::min(kLanes, width - i); ++row)
+          if (run == kLanes)
+            std::memcpy(&tile[row], x.data + (i + row) * x.row + k, sizeof(tile[0]));
+          else
+            std::memcpy(&tile[row], x.data + (i + row) * x.row + k, run * sizeof(T));
+        transpose_tile(tile, std::make_index_sequence<kLanes>());
+        for (Index c = 0; c < run; ++c)
+          std::memcpy(panel + (k + c) * Width + i, &tile[c],
+                      std::min(kLanes, Width - i) * sizeof(T));
+      }
   }
 }
 
@@ -64,7 +90,7 @@ void multiply_panels(const T* __restrict a, const T* __restrict b, Index depth, 
   for (Index k = 0; k < depth; ++k, a += kRows, b += kColumns) {
     Vector bk[kVectors];
     for (int v = 0; v < kVectors; ++v) std::memcpy(&bk[v], b + v * kLanes, sizeof(Vector));
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) sums[i][v] += a[i] * bk[v];
@@ -89,43 +115,49 @@ void multiply_panels(const T* __restrict a, const T* __restrict b, Index depth, 
 
 Index panels(Index extent, Index width) { return (extent + width - 1) / width; }
 
+// The size, a multiple of `unit`, of equal parts of which none is larger than `most`.
+Index part(Index extent, Index most, Index unit) {
+  return panels(panels(extent, panels(extent, most)), unit) * unit;
+}
+
 template <class T> void multiply(View<T> a, View<T> b, T* c, Index m, Index n, Index k) {
   constexpr Index kColumns = Tile<T>::kColumns;
-  const Index most_depth = std::min(k, kDepth);
-  const Index a_room = panels(std::min(m, kMostRows), kRows) * kRows * most_depth;
-  const Index b_room = panels(std::min(n, kMostColumns), kColumns) * kColumns * most_depth;
-  auto packed = Tensor<T>::uninitialized({(a_room + 15) / 16 * 16 + b_room});
+  const Index most_depth = part(k, kDepth, 1);
+  const Index most_rows = part(m, std::max<Index>(kRows, kMostA / most_depth), kRows);
+  auto packed = Tensor<T>::uninitialized({most_rows * most_depth});
   T* const a_packed = packed.mutable_data();
-  T* const b_packed = a_packed + (a_room + 15) / 16 * 16;
-  for (Index j0 = 0; j0 < n; j0 += kMostColumns)
-    for (Index k0 = 0; k0 < k; k0 += kDepth)
-      for (Index i0 = 0; i0 < m; i0 += kMostRows) {
-        const Index rows = std::min(kMostRows, m - i0), columns = std::min(kMostColumns, n - j0);
-        const Index depth = std::min(kDepth, k - k0);
-        const Index a_panels = panels(rows, kRows), b_panels = panels(columns, kColumns);
-        auto pack_piece = [&](Index begin, Index end) {
-          for (Index p = begin; p < end; ++p)
-            if (p < a_panels) {
-              const Index i = p * kRows;
-              pack<kRows>(a.at(i0 + i, k0), std::min<Index>(kRows, rows - i), depth,
-                          a_packed + i * depth);
-            } else {
-              const Index j = (p - a_panels) * kColumns;
-              pack<kColumns>(b.at(k0, j0 + j).transposed(), std::min(kColumns, columns - j), depth,
-                             b_packed + j * depth);
-            }
-        };
-        // The panels of b serve all blocks of rows.
-        parallel_for(a_panels + (i0 == 0 ? b_panels : 0), 8, pack_piece);
-        parallel_for(a_panels * b_panels, kTilesAPiece, [&](Index begin, Index end) {
-          for (Index t = begin; t < end; ++t) {
-            const Index i = t % a_panels * kRows, j = t / a_panels * kColumns;
-            multiply_panels(a_packed + i * depth, b_packed + j * depth, depth, k0 > 0,
-                            c + (i0 + i) * n + j0 + j, n, std::min<Index>(kRows, rows - i),
-                            std::min(kColumns, columns - j));
+  for (Index k0 = 0; k0 < k; k0 += most_depth)
+    for (Index i0 = 0; i0 < m; i0 += most_rows) {
+      const Index rows = std::min(most_rows, m - i0), depth = std::min(most_depth, k - k0);
+      const Index a_panels = panels(rows, kRows), b_panels = panels(n, kColumns);
+      parallel_for(a_panels, 4, [&](Index begin, Index end) {
+        for (Index i = begin * kRows; i < std::min(end * kRows, rows); i += kRows)
+          pack<kRows>(a.at(i0 + i, k0), std::min<Index>(kRows, rows - i), depth,
+                      a_packed + i * depth);
+      });
+      const Index grain = std::max<Index>(1, (1 << 19) / (rows * depth * kColumns));  // of panels
+      // Packs the panels [first, last) of b, and multiplies each by all panels of a, in `parts`.
+      auto sweep = [&](Index first, Index last, Index parts) {
+        parallel_for((last - first) * parts, grain, [&](Index begin, Index end) {
+          auto packed = Tensor<T>::uninitialized({kColumns * depth});
+          T* const b_packed = packed.mutable_data();
+          for (Index piece = begin; piece < end; ++piece) {
+            const Index j = (first + piece / parts) * kColumns, columns = std::min(kColumns, n - j);
+            pack<kColumns>(b.at(k0, j).transposed(), columns, depth, b_packed);
+            const Index p0 = piece % parts * a_panels / parts;
+            const Index p1 = (piece % parts + 1) * a_panels / parts;
+            for (Index i = p0 * kRows; i < std::min(p1 * kRows, rows); i += kRows)
+              multiply_panels(a_packed + i * depth, b_packed, depth, k0 > 0, c + (i0 + i) * n + j,
+                              n, std::min<Index>(kRows, rows - i), columns);
           }
         });
-      }
+      };
+      // As many panels as all threads can share, then each of the others by all threads.
+      const Index threads = b_panels > grain ? num_threads() : 1;
+      const Index whole = b_panels / threads * threads;
+      sweep(0, whole, 1);
+      sweep(whole, b_panels, threads);
+    }
 }
 
 // c = a b where packing would cost more than it saves.
@@ -159,7 +191,7 @@ Tensor<T> detail::product(const char* operation, const Tensor<T>& x, bool transp
   if (transpose_x) a = a.transposed();
   if (transpose_y) b = b.transposed();
   auto result = Tensor<T>::uninitialized({m, n});
-  (m * n * k < 4096 ? multiply_small<T> : multiply<T>)(a, b, result.mutable_data(), m, n, k);
+  (m * n * k < 512 ? multiply_small<T> : multiply<T>)(a, b, result.mutable_data(), m, n, k);
   return result;
 }
 

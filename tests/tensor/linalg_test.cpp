@@ -107,8 +107,8 @@ TYPED_TEST(Linalg, CholeskyNamesThePivotOfAMatrixThatIsNotPositiveDefinite) {
   EXPECT_EQ(error_of([] {
               cholesky(Tensor<T>({2, 2}, {1, 2, 2, 1}));
             }),
-            "cholesky: (2, 2) is not positive definite: pivot 1 is -3; try adding a small multiple "
-            "of I");
+            "cholesky: (2, 2) is not positive definite: pivot 1 is -3; add a small multiple of "
+            "I?");
   EXPECT_THAT(error_of([] { cholesky(Tensor<T>(Shape{3, 3})); }), HasSubstr("pivot 0 is 0"));
   EXPECT_THAT(error_of([] {
                 cholesky(Tensor<T>({2, 2}, {1, 1, 1, 1}));
