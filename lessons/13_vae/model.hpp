@@ -103,6 +103,16 @@ Score evaluate(const Vae<T>& vae, Objective what, const Tensor<T>& images, Rng r
   return {total.reconstruction / static_cast<double>(n), total.kl / static_cast<double>(n)};
 }
 
+// E[z_k^2] of each latent, over images and over q(z|x): the mean of m^2 + s^2.  (K)
+//
+// Write latent k on another scale: a m and a s, and the decoder's weights for it divided by a. What
+// is decoded stays as it is, and the KL becomes the mean of 1/2 (a^2 (m^2 + s^2) - 1 - ln(a^2
+// s^2)), whose slope at a = 1 is E[z_k^2] - 1. So wherever training comes to rest, E[z_k^2] = 1.
+template <class T> Tensor<T> second_moments(const Vae<T>& vae, const Tensor<T>& x) {
+  const nn::Normal<T> q = vae.encode(x);
+  return mean(square(q.mean.value()) + exp(q.log_var.value()), {0});
+}
+
 // How far the decoded mean of an image moves, per pixel and squared, when noise of standard
 // deviation `sigma` is added to the image.
 template <class T>

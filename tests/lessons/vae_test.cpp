@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "autograd/gradcheck.hpp"
+#include "lessons/11_elbo/model.hpp"
 #include "lessons/13_vae/model.hpp"
 #include "tensor/io/idx.hpp"
 
@@ -54,8 +55,7 @@ TEST(Vae, InFloatAgreesWithDouble) {
 TEST_F(SmallVae, ReconstructionDependsOnTheEncoderToo) {
   Tape<double> tape;
   tape.backward(sum(vae.elbo(x, noise).reconstruction));
-  for (const auto* p : vae.parameters())
-    EXPECT_GT(sum(square(p->grad)).item(), 1e-6) << p->name();
+  for (const auto* p : vae.parameters()) EXPECT_GT(sum(square(p->grad)).item(), 1e-6) << p->name();
 }
 
 // The definition, number by number, in long double:  x W^T + b, relu, z = m + s e, and
@@ -104,8 +104,8 @@ TEST_F(SmallVae, DuplicatingTheBatchChangesNothing) {
   double once = 0;
   for (bool doubled : {false, true}) {
     Tape<double> tape;
-    const Var<double> loss = -mean(
-        (doubled ? vae.elbo(twice(x), twice(noise)) : vae.elbo(x, noise)).total());
+    const Var<double> loss =
+        -mean((doubled ? vae.elbo(twice(x), twice(noise)) : vae.elbo(x, noise)).total());
     tape.backward(loss);
     const Tensor<double> grad = vae.parameters()[0]->grad;
     for (auto* p : vae.parameters()) p->grad = Tensor<double>();
@@ -118,6 +118,247 @@ TEST_F(SmallVae, DuplicatingTheBatchChangesNothing) {
   }
 }
 
+double largest(const Tensor<double>& x) { return max(abs(x)).item(); }
+
+// With no noise the z of the ELBO is the mean itself.
+TEST_F(SmallVae, AnAutoencodersObjectiveIsTheReconstructionWithoutNoiseAndWithoutAKl) {
+  const Elbo<double> plain = vae.objective(Objective::kReconstruction, x, rng);
+  const Elbo<double> still = vae.elbo(x, Tensor<double>({kImages, kLatents}));
+  EXPECT_EQ(largest(plain.kl.value()), 0);
+  EXPECT_EQ(largest(plain.reconstruction.value() - vae.log_prob_at_mean(x).value()), 0);
+  EXPECT_EQ(largest(plain.total().value() - still.reconstruction.value()), 0);
+  EXPECT_LT(max(-still.kl).item(), 0);
+  const auto report =
+      gradcheck([&] { return vae.log_prob_at_mean(x); },
+                [&] {
+                  auto used = vae.parameters();
+                  used.erase(used.begin() + 4,
+                             used.begin() + 6);  // nothing depends on the variance of z
+                  return used;
+                }());
+  EXPECT_TRUE(report) << report;
+}
+
+TEST_F(SmallVae, TheElbosObjectiveIsTheElbo) {
+  Rng one(4), other(4);
+  const Elbo<double> objective = vae.objective(Objective::kElbo, x, one);
+  const Elbo<double> elbo = vae.elbo(x, other.normal<double>({kImages, kLatents}));
+  EXPECT_EQ(largest(objective.reconstruction.value() - elbo.reconstruction.value()), 0);
+  EXPECT_EQ(largest(objective.kl.value() - elbo.kl.value()), 0);
+}
+
+// 1,003 images are scored in two parts of unequal size: each image counts once.
+TEST_F(SmallVae, AScoreIsTheMeanOverAllImagesHoweverTheyAreDivided) {
+  constexpr Index kMany = 1003;
+  const Tensor<double> images = rng.uniform<double>({kMany, kPixels});
+  const Score plain = evaluate(vae, Objective::kReconstruction, images, Rng(1));
+  EXPECT_EQ(plain.kl, 0);
+  EXPECT_NEAR(plain.reconstruction, mean(vae.log_prob_at_mean(images)).item(), 1e-12);
+  EXPECT_EQ(plain.negative_elbo(), -plain.reconstruction);
+
+  Rng same(
+      1);  // draws the noise of 1,000 images and then of 3: the same numbers as for all at once
+  const Elbo<double> elbo = vae.elbo(images, same.normal<double>({kMany, kLatents}));
+  const Score score = evaluate(vae, Objective::kElbo, images, Rng(1));
+  EXPECT_NEAR(score.reconstruction, mean(elbo.reconstruction).item(), 1e-12);
+  EXPECT_NEAR(score.kl, mean(elbo.kl).item(), 1e-12);
+  EXPECT_NEAR(score.negative_elbo(), -mean(elbo.total()).item(), 1e-12);
+}
+
+// z-scores below 5. The mean of n draws deviates by s / sqrt(n), their variance by s^2 sqrt(2 / n).
+void expect_normal(const Tensor<double>& z, const Tensor<double>& m,
+                   const Tensor<double>& log_var) {
+  const Index n = z.extent(0);
+  for (Index k = 0; k < z.extent(1); ++k) {
+    const double variance = std::exp(log_var(0, k));
+    double first = 0, second = 0;
+    for (Index i = 0; i < n; ++i) {
+      first += (z(i, k) - m(0, k)) / n;
+      second += (z(i, k) - m(0, k)) * (z(i, k) - m(0, k)) / n;
+    }
+    EXPECT_LT(std::abs(first) / std::sqrt(variance / n), 5) << "latent " << k;
+    EXPECT_LT(std::abs(second / variance - 1) / std::sqrt(2.0 / n), 5) << "latent " << k;
+  }
+}
+
+TEST_F(SmallVae, ThePriorIsStandardNormalAndThePosteriorIsWhatTheEncoderSays) {
+  constexpr Index kDraws = 100000;
+  const Tensor<double> zero({1, kLatents});
+  expect_normal(vae.sample_prior(kDraws, rng), zero, zero);
+  const Tensor<double> one = slice(x, 0, 0, 1);
+  const nn::Normal<double> q = vae.encode(one);
+  EXPECT_GT(largest(q.mean.value()), 0.1);  // or it could not be told from the prior
+  expect_normal(vae.sample_posterior(rows(one, std::vector<Index>(kDraws, 0)), rng), q.mean.value(),
+                q.log_var.value());
+}
+
+TEST_F(SmallVae, SecondMomentsAreThoseOfDrawsFromThePosterior) {
+  constexpr Index kDraws = 100000;
+  const Tensor<double> moments = second_moments(vae, x);
+  ASSERT_EQ(moments.shape(), (Shape{kLatents}));
+  std::vector<Index> often;
+  for (Index i = 0; i < kDraws; ++i) often.push_back(i % kImages);
+  const Tensor<double> squares = square(vae.sample_posterior(rows(x, often), rng));
+  for (Index k = 0; k < kLatents; ++k) {
+    const Tensor<double> column = slice(squares, 1, k, k + 1);
+    const double average = mean(column).item();
+    const double variance = mean(square(column)).item() - average * average;
+    EXPECT_LT(std::abs(average - moments(k)) / std::sqrt(variance / kDraws), 5) << k;
+  }
+}
+
+// Latent k on another scale: a m and a s (to_mean times a, to_log_var plus 2 ln a), and the
+// decoder's weights for it divided by a. The reconstruction cannot tell. The KL can:
+//     d/da 1/2 (a^2 (m^2 + s^2) - 1 - ln(a^2 s^2)) at a = 1 is m^2 + s^2 - 1,
+// so that a model at rest has E[z_k^2] = 1.
+TEST_F(SmallVae, RescalingALatentCostsWhatItsSecondMomentSays) {
+  const auto weights = vae.parameters();
+  std::vector<Tensor<double>> old;
+  for (const auto* p : weights) old.push_back(p->value());
+  auto scaled = [&](Index k, double a) {
+    Tensor<double> w = old[2], b = old[3], log_var = old[5], decoder = old[6];
+    for (Index h = 0; h < kHidden; ++h) {
+      w.set({k, h}, a * w(k, h));
+      decoder.set({h, k}, decoder(h, k) / a);
+    }
+    b.set({k}, a * b(k));
+    log_var.set({k}, log_var(k) + 2 * std::log(a));
+    weights[2]->set_value(w), weights[3]->set_value(b);
+    weights[5]->set_value(log_var), weights[6]->set_value(decoder);
+    const Elbo<double> elbo = vae.elbo(x, noise);
+    return std::pair{mean(elbo.reconstruction).item(), mean(elbo.kl).item()};
+  };
+  const Tensor<double> moments = second_moments(vae, x);
+  const double h = 1e-4;
+  for (Index k = 0; k < kLatents; ++k) {
+    EXPECT_NEAR(scaled(k, 3).first, scaled(k, 1).first, 1e-12);
+    const double slope = (scaled(k, 1 + h).second - scaled(k, 1 - h).second) / (2 * h);
+    EXPECT_NEAR(slope, moments(k) - 1, 1e-7);
+    EXPECT_GT(std::abs(slope), 0.01);
+    scaled(k, 1);
+  }
+}
+
+TEST_F(SmallVae, NoNoiseMovesNothingAndTwiceALittleNoiseMovesFourTimesAsMuch) {
+  EXPECT_EQ(moved_by_noise(vae, x, 0, rng), 0);
+  Rng one(5), other(5);
+  const double once = moved_by_noise(vae, x, 1e-4, one),
+               twice = moved_by_noise(vae, x, 2e-4, other);
+  EXPECT_GT(once, 0);
+  EXPECT_NEAR(twice / once, 4, 0.01);
+}
+
+TEST_F(SmallVae, AnInterpolationBeginsAndEndsAtTheDecodedCodes) {
+  const Tensor<double> ends = slice(x, 0, 0, 2), codes = vae.encode(ends).mean.value();
+  const Tensor<double> path = interpolate(vae, ends, 5), decoded = vae.decoded(codes);
+  ASSERT_EQ(path.shape(), (Shape{5, kPixels}));
+  EXPECT_LT(largest(slice(path, 0, 0, 1) - slice(decoded, 0, 0, 1)), 1e-15);
+  EXPECT_LT(largest(slice(path, 0, 4, 5) - slice(decoded, 0, 1, 2)), 1e-15);
+  const Tensor<double> middle = vae.decoded(mean(codes, {0}).reshape({1, kLatents}));
+  EXPECT_LT(largest(slice(path, 0, 2, 3) - middle), 1e-15);
+  EXPECT_GT(largest(slice(decoded, 0, 0, 1) - slice(decoded, 0, 1, 2)), 1e-3);
+}
+
+// The gradient, one central difference for each weight of the encoder.
+TEST_F(SmallVae, GradientLengthIsThatOfFiniteDifferences) {
+  auto loss = [&] { return mean(vae.elbo(x, noise).reconstruction); };
+  double total = 0;
+  const double h = 1e-5;
+  for (auto* p : vae.phi()) {
+    const Tensor<double> old = p->value();
+    for (Index i = 0; i < old.size(); ++i) {
+      auto at = [&](double step) {
+        Tensor<double> moved = old.reshape({-1});
+        moved.set({i}, moved(i) + step);
+        p->set_value(moved.reshape(old.shape()));
+        return loss().item();
+      };
+      const double slope = (at(h) - at(-h)) / (2 * h);
+      total += slope * slope;
+    }
+    p->set_value(old);
+  }
+  const double length = gradient_length<double>(vae.phi(), loss);
+  EXPECT_GT(length, 0.01);
+  EXPECT_NEAR(length, std::sqrt(total), 1e-7 * length);
+}
+
+TEST_F(SmallVae, PhiIsTheEncoderOnly) {
+  std::vector<std::string> names;
+  for (const auto* p : vae.phi()) names.push_back(p->name());
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"encoder.weight", "encoder.bias", "to_mean.weight",
+                                      "to_mean.bias", "to_log_var.weight", "to_log_var.bias"}));
+}
+
+// ln N(x; a z, 1) = c - (x - a z)^2 / 2, and E_q[(x - a z)^2] = (x - a m)^2 + a^2 v: decoding the
+// mean leaves out a^2 v / 2 = 4 / 4 / 2. Lesson 11's code, which knows the closed form, must agree.
+TEST(DecodingTheMean, LeavesOutHalfANatInLesson11) {
+  EXPECT_DOUBLE_EQ(decoding_bias_of_lesson_11(), 0.5);
+  const LinearGaussian<double> model{2, 1};
+  const Tensor<double> seen({1, 1}, {1.5});
+  const nn::Normal<double> q{Tensor<double>({1, 1}, {0.5}),
+                             Tensor<double>({1, 1}, {std::log(0.25)})};
+  EXPECT_NEAR(decoding_bias_of_lesson_11(),
+              model.decode(q.mean).log_prob(seen).item() - model.reconstruction(seen, q).item(),
+              1e-14);
+}
+
+TEST(Images, NearestIsWhatANaiveLoopFinds) {
+  Rng rng(9);
+  const Tensor<double> x = rng.uniform<double>({20, 7}), y = rng.uniform<double>({6, 7});
+  double total = 0;
+  for (Index m = 0; m < 6; ++m) {
+    double nearest = INFINITY;
+    for (Index n = 0; n < 20; ++n) {
+      double distance = 0;
+      for (Index d = 0; d < 7; ++d) distance += (y(m, d) - x(n, d)) * (y(m, d) - x(n, d));
+      nearest = std::min(nearest, distance);
+    }
+    total += nearest / 7;
+  }
+  EXPECT_NEAR(distance_to_nearest(y, x), total / 6, 1e-14);
+  EXPECT_NEAR(distance_to_nearest(slice(x, 0, 3, 5), x), 0, 1e-14);  // copies
+}
+
+// Two rows of two pixels, (0, 1) and (1/2, 1/4): (1 + 1/16) / 2. Where one row ends and the next
+// begins are no neighbours.
+TEST(Images, SharpnessIsTheMeanSquaredStepWithinRows) {
+  const Tensor<double> x({1, 4}, {0, 1, 0.5, 0.25});
+  EXPECT_DOUBLE_EQ(sharpness(x, 2), 17.0 / 32);
+  EXPECT_DOUBLE_EQ(sharpness(x, 4), (1 + 0.25 + 0.0625) / 3);
+  EXPECT_EQ(sharpness(full<double>({3, 4}, 0.7), 2), 0);
+}
+
+// Neighbours drawn with probabilities p and r differ with probability p (1 - r) + (1 - p) r, which
+// is (p - r)^2, the step of the means, and p (1 - p) + r (1 - r), the variances of both.
+TEST(Images, DrawingPixelsAddsTheirVariancesToTheSharpnessOfTheMeans) {
+  constexpr double p = 0.7, r = 0.4;
+  constexpr Index kDraws = 100000;
+  const Tensor<double> means = rows(Tensor<double>({1, 2}, {p, r}), std::vector<Index>(kDraws, 0));
+  const nn::Bernoulli<double> bernoulli{log(means) - log(1.0 - means)};
+  Rng rng(6);
+  const double expected = (p - r) * (p - r) + p * (1 - p) + r * (1 - r);
+  EXPECT_NEAR(expected, p * (1 - r) + (1 - p) * r, 1e-15);
+  const double deviation = std::sqrt(expected * (1 - expected) / kDraws);
+  EXPECT_LT(std::abs(sharpness(bernoulli.sample(rng), 2) - expected) / deviation, 5);
+}
+
+TEST(QuantileGrid, GrowsToTheRightAndUpwardsAroundZero) {
+  constexpr Index kSide = 5;
+  const Tensor<double> z = quantile_grid<double>(kSide);
+  ASSERT_EQ(z.shape(), (Shape{kSide * kSide, 2}));
+  EXPECT_LT(largest(mean(z, {0})), 1e-14);
+  EXPECT_LT(largest(slice(z, 0, 12, 13)), 1e-14);  // the middle
+  for (Index i = 0; i < kSide; ++i)
+    for (Index j = 0; j < kSide; ++j) {
+      // Phi(z), the share of N(0, 1) below z, is in the middle of the j-th of equal parts.
+      auto share = [](double value) { return std::erfc(-value / std::sqrt(2.0)) / 2; };
+      EXPECT_NEAR(share(z(i * kSide + j, 0)), (j + 0.5) / kSide, 1e-12);
+      EXPECT_NEAR(share(z(i * kSide + j, 1)), (kSide - 1 - i + 0.5) / kSide, 1e-12);
+    }
+}
+
 TEST(Vae, HasTheParametersOfTheReference) {
   Rng rng(0);
   Vae<float> vae(784, 400, 20, rng);
@@ -127,9 +368,9 @@ TEST(Vae, HasTheParametersOfTheReference) {
   std::vector<std::string> names;
   for (const auto* p : vae.parameters()) names.push_back(p->name());
   EXPECT_EQ(names, (std::vector<std::string>{"encoder.weight", "encoder.bias", "to_mean.weight",
-                                             "to_mean.bias", "to_log_var.weight",
-                                             "to_log_var.bias", "decoder.weight", "decoder.bias",
-                                             "to_logits.weight", "to_logits.bias"}));
+                                             "to_mean.bias", "to_log_var.weight", "to_log_var.bias",
+                                             "decoder.weight", "decoder.bias", "to_logits.weight",
+                                             "to_logits.bias"}));
   EXPECT_EQ(vae.parameters()[0]->shape(), (Shape{400, 784}));
 }
 
@@ -163,9 +404,9 @@ TEST(Bounds, OfFashionMnistAreTheKnownNumbers) {
   const auto train = io::read_idx_images<float>(directory / "train-images-idx3-ubyte.gz");
   const auto test = io::read_idx_images<float>(directory / "t10k-images-idx3-ubyte.gz");
   EXPECT_NEAR(entropy_of_pixels(test.reshape({10000, 784})), 189.858328, 1e-4);
-  EXPECT_NEAR(
-      negative_log_likelihood_of_means(train.reshape({60000, 784}), test.reshape({10000, 784})),
-      385.017604, 1e-4);
+  EXPECT_NEAR(negative_log_likelihood_of_means(train.reshape({60000, 784}),
+                                               test.reshape({10000, 784})),
+              385.017604, 1e-4);
 }
 
 }  // namespace
