@@ -39,7 +39,7 @@ void climb_the_ladder(kit::Lesson& lesson) {
                                        {"reordered", ladder::reordered},
                                        {"blocked", ladder::blocked},
                                        {"packed", ladder::packed}}) {
-    rungs.emplace_back(name, ladder::gflops(kOperations, [&] {
+    rungs.emplace_back(name, ladder::gflops(kOperations, [&, multiply = multiply] {
                          multiply(a.data(), b.data(), c.mutable_data(), n);
                        }));
     difference = std::max<double>(difference, max(abs(c - product)).item());
