@@ -1,7 +1,9 @@
-// Lesson 01: principal component analysis of 60,000 images of clothes.
+// Lesson 01: principal component analysis, and the matrix product under it.
 #include <fmt/core.h>
 
+#include "lessons/01_pca/ladder.hpp"
 #include "lessons/01_pca/model.hpp"
+#include "lessons/data/toy.hpp"
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
@@ -11,9 +13,105 @@ using namespace gradus;
 
 namespace {
 
+// ---- How fast two matrices can be multiplied ---------------------------------------------------
+
+// To two digits, as text: more would not be the same tomorrow.
+std::string two_digits(double value) {
+  const double unit = std::pow(10.0, std::floor(std::log10(value)) - 1);
+  return fmt::format("{:.6g}", std::round(value / unit) * unit);
+}
+
+void climb_the_ladder(kit::Lesson& lesson) {
+  constexpr Index n = 768;
+  constexpr double kOperations = 2.0 * n * n * n;
+  Rng rng(lesson.options().seed);
+  // Whole numbers, whose sums are exact: every rung has to give the same bits.
+  auto whole_numbers = [&] {
+    return map(rng.normal<float>({n, n}), [](float v) { return std::round(3 * v); });
+  };
+  const Tensor<float> a = whole_numbers(), b = whole_numbers(), product = matmul(a, b);
+
+  std::vector<std::pair<std::string, double>> rungs;  // GFLOP/s
+  Tensor<float> c({n, n});
+  double difference = 0;
+  using Multiply = void (*)(const float*, const float*, float*, Index);
+  for (const auto& [name, multiply] : {std::pair<const char*, Multiply>{"naive", ladder::naive},
+                                       {"reordered", ladder::reordered},
+                                       {"blocked", ladder::blocked},
+                                       {"packed", ladder::packed}}) {
+    rungs.emplace_back(name, ladder::gflops(kOperations, [&, multiply = multiply] {
+                         multiply(a.data(), b.data(), c.mutable_data(), n);
+                       }));
+    difference = std::max<double>(difference, max(abs(c - product)).item());
+  }
+  // A loop inside of a piece of a loop runs on one thread.
+  parallel_for(2, 1, [&](Index piece, Index) {
+    if (piece == 0)
+      rungs.emplace_back("library", ladder::gflops(kOperations, [&] { matmul(a, b); }));
+  });
+  rungs.emplace_back("threaded", ladder::gflops(kOperations, [&] { matmul(a, b); }));
+  const double peak = ladder::peak_gflops(1), all = ladder::peak_gflops(num_threads());
+
+  fmt::print("\nGFLOP/s of a product of two {0} x {0} matrices:\n", n);
+  kit::Series bars;
+  std::vector<std::string> names;
+  for (const auto& [name, speed] : rungs) {
+    fmt::print("  {:<10}{:>6}\n", name, two_digits(speed));
+    lesson.result("speed_" + name, speed, "GFLOP/s");
+    bars.y.push_back(speed);
+    names.push_back(fmt::format("{} {}", name, two_digits(speed)));
+  }
+  fmt::print("  {:<10}{:>6} on one thread, {} on {}\n\n", "peak", two_digits(peak), two_digits(all),
+             num_threads());
+  lesson.result("speed_peak", peak, "GFLOP/s");
+  lesson.result("speed_peak_threaded", all, "GFLOP/s");
+  lesson.result("ladder_largest_difference", difference, "", kit::Expected{0, 0});
+  kit::bars(lesson, "ladder",
+            {.title = "One matrix product, from naive to fast",
+             .note = "dashed: all that the units for multiplying can do, of one core and of all",
+             .y_label = "GFLOP/s",
+             .levels = {{"one", peak}, {"all", all}}},
+            {bars}, names);
+}
+
+// ---- Five dimensions, where every number is known on paper -------------------------------------
+
+void toy(kit::Lesson& lesson) {
+  Rng rng(lesson.options().seed);
+  const Tensor<double> x = toy_points(kToyVariances, 500, rng);  // (500, 5)
+  const Pca<double> pca = fit_pca(x);
+  lesson.result("toy_error_k1", pca.residual(x, 1), "", kit::Expected{3.75, 1e-9});
+  lesson.result("toy_error_k2", pca.residual(x, 2), "", kit::Expected{1.75, 1e-9});
+
+  // A plane keeps 6 at the most, the two largest variances, and 0.75 at least, the two smallest.
+  Pca<double> other = pca;
+  double least = 7.75;
+  for (int trial = 0; trial < 1000; ++trial) {
+    other.components = random_basis(5, rng);
+    least = std::min(least, other.residual(x, 2));
+  }
+  lesson.result("toy_best_of_1000_planes", least, "", kit::between(1.75, 7));
+
+  // The total variance without a mean: half of the mean squared distance between two points.
+  double distances = 0;
+  for (Index i = 0; i < x.extent(0); ++i)
+    distances += mean(sum(square(x - slice(x, 0, i, i + 1)), {1})).item();
+  lesson.result("toy_half_squared_distance", distances / 2 / static_cast<double>(x.extent(0)), "",
+                kit::Expected{7.75, 1e-9});
+}
+
+// ---- Images ------------------------------------------------------------------------------------
+
 // A byte b is the pixel b / 255, which float rounds. In double, sums come out to ten digits.
 Tensor<double> exact_pixels(const Tensor<float>& images) {
   return map(cast<double>(images), [](double pixel) { return std::round(pixel * 255) / 255; });
+}
+
+// Between -1 and 1; 0 where one of the two does not vary.
+double correlation(const Tensor<double>& x, const Tensor<double>& y) {
+  const Tensor<double> u = x - mean(x), v = y - mean(y);
+  const double norm = std::sqrt(sum(square(u)).item() * sum(square(v)).item());
+  return norm > 0 ? sum(u * v).item() / norm : 0;
 }
 
 void draw_scree(kit::Lesson& lesson, const Pca<double>& pca) {
@@ -30,16 +128,17 @@ void draw_scree(kit::Lesson& lesson, const Pca<double>& pca) {
 }
 
 void draw_components(kit::Lesson& lesson, const Pca<double>& pca, const kit::ImageData& data) {
-  constexpr Index kShown = 20;
+  const Index shown = std::min<Index>(20, pca.variances.size());
   std::vector<std::string> captions;
-  for (Index i = 0; i < kShown; ++i)
+  for (Index i = 0; i < shown; ++i)
     captions.push_back(fmt::format("{:.1f} %", 100 * pca.variances(i) / sum(pca.variances).item()));
   kit::images(lesson, "eigen_images",
-              {.title = "The first 20 components, and their shares of the variance",
+              {.title =
+                   fmt::format("The first {} components, and their shares of the variance", shown),
                .columns = 10,
                .signed_values = true,
                .captions = captions},
-              slice(pca.components, 0, 0, kShown).reshape({kShown, data.height, data.width}));
+              slice(pca.components, 0, 0, shown).reshape({shown, data.height, data.width}));
 }
 
 // The first four test images, from more and more components.
@@ -74,17 +173,20 @@ void draw_map(kit::Lesson& lesson, const Pca<double>& pca, const Tensor<double>&
                {data.test_labels.begin(), data.test_labels.begin() + n}, data.class_names);
 }
 
-void run(kit::Lesson& lesson) {
+void images(kit::Lesson& lesson) {
   const kit::ImageData data = kit::load_images(lesson);
   const Tensor<double> train = exact_pixels(data.train_images);
   const Tensor<double> test = exact_pixels(data.test_images);
-  const double pixels = static_cast<double>(train.extent(1));
+  const Index pixels = train.extent(1);
+  if (pixels < 2) fail("PCA needs images of two pixels at least: these have {}", pixels);
+  if (max(abs(train - slice(train, 0, 0, 1))).item() == 0)
+    fail("PCA needs images that differ: these {} are all the same", train.extent(0));
 
   const Pca<double> pca = fit_pca(train);
-  fmt::print("the first 5 of {} variances: {}\n", pca.variances.size(),
-             slice(pca.variances, 0, 0, 5));
-  constexpr Index kSaved = 200;
-  const Index saved = std::min(kSaved, train.extent(1));
+  const double total = sum(pca.variances).item();
+  fmt::print("the first {} of {} variances: {}\n", std::min<Index>(5, pixels), pixels,
+             slice(pca.variances, 0, 0, std::min<Index>(5, pixels)));
+  const Index saved = std::min<Index>(200, pixels);
   io::write_safetensors<double>(lesson.file("pca.safetensors"),
                                 {{"mean", pca.mean},
                                  {"components", slice(pca.components, 0, 0, saved)},
@@ -100,18 +202,42 @@ void run(kit::Lesson& lesson) {
     if (data.name != "fashion-mnist" || train.extent(0) != 60000) return {};
     return kit::Expected{value, tolerance};
   };
-  const double total = sum(pca.variances).item();
-  const double dropped = sum(slice(pca.variances, 0, 50, pca.variances.size())).item();
-  lesson.result("mean_pixel", mean(pca.mean).item(), "", on_full(0.28604060, 5e-9));
-  lesson.result("total_variance", pca.residual(train, 0), "", on_full(68.21626099, 68.2 * 1e-8));
-  lesson.result("sum_of_eigenvalues", total, "", kit::relative(pca.residual(train, 0), 1e-8));
-  lesson.result("constant_image_error", total / pixels, "per pixel", on_full(0.08701054, 5e-9));
-  lesson.result("residual_k50", pca.residual(train, 50), "", kit::relative(dropped, 1e-8));
-  lesson.result("dropped_eigenvalues_k50", dropped, "");
+  const double per_pixel = 1 / static_cast<double>(pixels), distance = pca.residual(train, 0);
+  lesson.result("mean_pixel", mean(train).item(), "", on_full(0.28604060, 5e-9));
+  lesson.result("total_variance", distance, "", on_full(68.21626099, 68.2 * 1e-8));
+  lesson.result("sum_of_eigenvalues", total, "", kit::relative(distance, 1e-8));
+  const Tensor<double> pixel_variances = mean(square(train), {0}) - square(mean(train, {0}));
+  lesson.result("sum_of_pixel_variances", sum(pixel_variances).item(), "",
+                kit::relative(distance, 1e-8));
+  lesson.result("constant_image_error", distance * per_pixel, "per pixel",
+                on_full(0.08701054, 5e-9));
+  for (Index k : {2, 50})
+    if (k <= pixels)
+      lesson.result(fmt::format("kept_by_k{}", k),
+                    100 * sum(slice(pca.variances, 0, 0, k)).item() / total, "%");
+  if (pixels >= 50) {
+    const double dropped = sum(slice(pca.variances, 0, 50, pixels)).item();
+    lesson.result("residual_k50", pca.residual(train, 50), "",
+                  kit::Expected{dropped, 1e-8 * total});
+    lesson.result("training_error_k50", dropped * per_pixel, "per pixel");
+  }
   for (const auto& [k, expected] :
        {std::pair<Index, double>{2, 0.046096}, {20, 0.018705}, {32, 0.015142}, {50, 0.011985}})
-    lesson.result(fmt::format("test_error_k{}", k), pca.residual(test, k) / pixels, "per pixel",
-                  on_full(expected, 5e-7));
+    if (k <= pixels)
+      lesson.result(fmt::format("test_error_k{}", k), pca.residual(test, k) * per_pixel,
+                    "per pixel", on_full(expected, 5e-7));
+
+  // Claim against measurement: "the components of PCA are independent".
+  const Tensor<double> code = pca.encode(train, 2);
+  const Tensor<double> first = slice(code, 1, 0, 1), second = slice(code, 1, 1, 2);
+  lesson.result("correlation_of_codes", correlation(first, second), "", kit::Expected{0, 1e-9});
+  lesson.result("correlation_of_squared_codes", correlation(square(first), square(second)), "");
+}
+
+void run(kit::Lesson& lesson) {
+  climb_the_ladder(lesson);
+  toy(lesson);
+  images(lesson);
 }
 
 }  // namespace

@@ -1,7 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
+#include "lessons/01_pca/ladder.hpp"
 #include "lessons/01_pca/model.hpp"
 #include "lessons/data/toy.hpp"
+#include "tensor/io/idx.hpp"
 
 namespace gradus {
 namespace {
@@ -10,7 +14,7 @@ namespace {
 // with one, 1 + 0.5 + 0.25 = 1.75 with two, nothing with five.
 TEST(Pca, LosesExactlyTheVariancesThatItDrops) {
   Rng rng(1);
-  const Tensor<double> x = toy_points(kToyVariances, 500, rng);
+  const Tensor<double> x = toy_points(kToyVariances, 500, rng) + 3.0;  // the mean is not 0
   const Pca<double> pca = fit_pca(x);
   for (Index i = 0; i < 5; ++i) EXPECT_NEAR(pca.variances(i), kToyVariances[i], 1e-12);
   const double residuals[] = {7.75, 3.75, 1.75, 0.75, 0.25, 0};
@@ -45,6 +49,91 @@ TEST(Pca, WorksOnMoreExamplesThanItTakesAtATime) {
   const Tensor<double> x = toy_points(kToyVariances, 9001, rng);
   EXPECT_NEAR(fit_pca(x).variances(0), 4, 1e-11);
   EXPECT_NEAR(fit_pca(x).residual(x, 1), 3.75, 1e-11);
+}
+
+// The mean squared distance of two points is twice the total variance, 2 (4 + 2 + 1 + 0.5 + 0.25):
+// in E|x - y|^2 = E|x|^2 + E|y|^2 - 2 E[x] E[y] the last term is 0 for points with mean 0.
+TEST(Pca, TheTotalVarianceIsHalfTheSquaredDistanceOfTwoPoints) {
+  Rng rng(4);
+  const Tensor<double> x = toy_points(kToyVariances, 100, rng);
+  double distances = 0;
+  for (Index i = 0; i < 100; ++i)
+    distances += sum(square(x - slice(x, 0, i, i + 1))).item() / (100 * 100);
+  EXPECT_NEAR(distances / 2, 7.75, 1e-11);
+  EXPECT_NEAR(fit_pca(x).residual(x, 0), 7.75, 1e-11);
+  EXPECT_NEAR(sum(fit_pca(x).variances).item(), 7.75, 1e-11);
+}
+
+// In the basis of the components the covariance is diagonal: the codes' variances are the
+// eigenvalues, and no two coordinates are correlated.
+TEST(Pca, MakesCodesThatAreNotCorrelated) {
+  Rng rng(5);
+  const Tensor<double> x = toy_points(kToyVariances, 500, rng) + 3.0;
+  const Tensor<double> code = fit_pca(x).encode(x, 5), c = matmul_tn(code, code) / 500.0;
+  for (Index i = 0; i < 5; ++i)
+    for (Index j = 0; j < 5; ++j) EXPECT_NEAR(c(i, j), i == j ? kToyVariances[i] : 0, 1e-12);
+}
+
+// Of as many components as dimensions nothing is lost, not even of other points.
+TEST(Pca, WithAllComponentsDecodesWhatItEncoded) {
+  Rng rng(6);
+  const Pca<double> pca = fit_pca(toy_points(kToyVariances, 50, rng) + 3.0);
+  const Tensor<double> y = rng.normal<double>({7, 5});
+  EXPECT_LT(max(abs(pca.decode(pca.encode(y, 5)) - y)).item(), 1e-13);
+}
+
+// The training images of Fashion-MNIST have these numbers (computed elsewhere, from the bytes): the
+// mean pixel, and the total variance as E|x|^2 - |E x|^2. Divided by 784 that is the error of the
+// best constant image: E|x - c|^2 = E|x - mean|^2 + |mean - c|^2.
+TEST(Pca, KnowsTheVarianceOfFashionMnist) {
+  const std::filesystem::path file = "/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz";
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << file << " is not installed";
+  const Tensor<float> images = io::read_idx_images<float>(file).reshape({60000, 784});
+  Tensor<double> mean_image({784});
+  double squares = 0;
+  in_parts(images, [&](const Tensor<float>& part) {
+    const Tensor<double> x =
+        map(cast<double>(part), [](double v) { return std::round(v * 255) / 255; });
+    mean_image += sum(x, {0}) / 60000.0;
+    squares += sum(square(x)).item() / 60000;
+  });
+  const double variance = squares - sum(square(mean_image)).item();
+  EXPECT_NEAR(mean(mean_image).item(), 0.28604060, 5e-9);
+  EXPECT_NEAR(variance, 68.21626099, 5e-9);
+  EXPECT_NEAR(variance / 784, 0.08701054, 5e-9);
+}
+
+// Image 2, row 5, column 7 of images of 28 x 28: after two whole images and five whole rows,
+// 2 * 784 + 5 * 28 + 7 = 1715. As rows of 784 it is number 5 * 28 + 7 = 147 of row 2.
+TEST(Pca, ImagesAreStoredRowByRow) {
+  const Tensor<double> x = arange<double>(3 * 784);
+  EXPECT_EQ(x.reshape({3, 28, 28})(2, 5, 7), 1715);
+  EXPECT_EQ(x.reshape({3, 784})(2, 147), 1715);
+}
+
+// Whole numbers, whose sums are exact in any order.
+TEST(Ladder, EveryRungIsTheSameProduct) {
+  Rng rng(7);
+  constexpr Index n = 64;
+  auto whole_numbers = [&] {
+    return map(rng.normal<double>({n, n}), [](double v) { return std::round(3 * v); });
+  };
+  const Tensor<double> a = whole_numbers(), b = whole_numbers();
+  const std::vector<double> expected = matmul_naive(a, b).to_vector();
+  for (auto multiply : {ladder::naive<double>, ladder::reordered<double>, ladder::blocked<double>,
+                        ladder::packed<double>}) {
+    Tensor<double> c = full<double>({n, n}, -1e9);  // what was there before must not matter
+    multiply(a.data(), b.data(), c.mutable_data(), n);
+    EXPECT_EQ(c.to_vector(), expected);
+  }
+  EXPECT_EQ(matmul(a, b).to_vector(), expected);
+}
+
+// 12 sums s_i <- s_i / 2 + 1 from s_i = i: after m steps 2 + (i - 2) / 2^m each, so after 1 step
+// 24 + (66 - 24) / 2 = 45 in all.
+TEST(Ladder, ThePeakIsMeasuredOnTwelveSumsThatDiffer) {
+  EXPECT_EQ(ladder::multiply_adds(0, 0.5f, 1.0f), 66);
+  EXPECT_EQ(ladder::multiply_adds(1, 0.5f, 1.0f), 45);
 }
 
 }  // namespace

@@ -1,0 +1,117 @@
+#pragma once
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "tensor/error.hpp"
+#include "tensor/parallel.hpp"
+
+// One matrix product, c = a b for row-major (n, n), written four times. All do the same 2 n^3
+// operations, in the same order for each number of c, and differ in what they ask of the memory.
+// The library's matmul is the fifth.
+namespace gradus::ladder {
+
+// By the definition. The innermost loop walks down a column of b, n numbers from step to step.
+template <class T> void naive(const T* a, const T* b, T* c, Index n) {
+  for (Index i = 0; i < n; ++i)
+    for (Index j = 0; j < n; ++j) {
+      T sum = 0;
+      for (Index k = 0; k < n; ++k) sum += a[i * n + k] * b[k * n + j];
+      c[i * n + j] = sum;
+    }
+}
+
+// Two loops swapped: the innermost one walks along rows, of b and of c.
+template <class T> void reordered(const T* a, const T* b, T* c, Index n) {
+  std::fill_n(c, n * n, T(0));
+  for (Index i = 0; i < n; ++i)
+    for (Index k = 0; k < n; ++k)
+      for (Index j = 0; j < n; ++j) c[i * n + j] += a[i * n + k] * b[k * n + j];
+}
+
+constexpr Index kRows = 4, kColumns = 16;  // of a tile of c; n is a multiple of both
+
+// Tile by tile of c. A tile's sums stay in registers while k runs, and each number that is loaded
+// is used for a whole row or column of it.
+template <class T> void blocked(const T* a, const T* b, T* c, Index n) {
+  for (Index i0 = 0; i0 < n; i0 += kRows)
+    for (Index j0 = 0; j0 < n; j0 += kColumns) {
+      T sums[kRows][kColumns] = {};
+      for (Index k = 0; k < n; ++k)
+        for (Index j = 0; j < kColumns; ++j)
+          for (Index i = 0; i < kRows; ++i) sums[i][j] += a[(i0 + i) * n + k] * b[k * n + j0 + j];
+      for (Index i = 0; i < kRows; ++i) std::copy_n(sums[i], kColumns, c + (i0 + i) * n + j0);
+    }
+}
+
+// Tile by tile, from copies of a and b in which the numbers lie in the order in which tiles read
+// them.
+template <class T> void packed(const T* a, const T* b, T* c, Index n) {
+  std::vector<T> a_panels(n * n), b_panel(n * kColumns);
+  for (Index i = 0; i < n; ++i)
+    for (Index k = 0; k < n; ++k)
+      a_panels[i / kRows * kRows * n + k * kRows + i % kRows] = a[i * n + k];
+  for (Index j0 = 0; j0 < n; j0 += kColumns) {
+    for (Index k = 0; k < n; ++k) std::copy_n(b + k * n + j0, kColumns, &b_panel[k * kColumns]);
+    for (Index i0 = 0; i0 < n; i0 += kRows) {
+      T sums[kRows][kColumns] = {};
+      const T *p = &a_panels[i0 * n], *q = b_panel.data();
+      for (Index k = 0; k < n; ++k, p += kRows, q += kColumns)
+        for (Index j = 0; j < kColumns; ++j)
+          for (Index i = 0; i < kRows; ++i) sums[i][j] += p[i] * q[j];
+      for (Index i = 0; i < kRows; ++i) std::copy_n(sums[i], kColumns, c + (i0 + i) * n + j0);
+    }
+  }
+}
+
+// The speed of f, which does that many operations, in GFLOP/s: the best of the runs that begin
+// within a fraction of a second.
+template <class F> double gflops(double operations, F f) {
+  using Seconds = std::chrono::duration<double>;
+  double best = 0;
+  for (Seconds total{}; total.count() < 0.15;) {
+    const auto start = std::chrono::steady_clock::now();
+    f();
+    const Seconds run = std::chrono::steady_clock::now() - start;
+    best = std::max(best, 1e-9 * operations / run.count());
+    total += run;
+  }
+  return best;
+}
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+constexpr int kSums = 12;
+
+// Multiply-adds of whole vector registers that wait neither for memory nor for each other: 2 kSums
+// operations a step for each number in a register. They begin with different numbers, or the
+// compiler would see that one of them is enough.
+inline float multiply_adds(Index steps, float factor, float term) {
+  typedef float Vector __attribute__((vector_size(kVectorBytes)));
+  Vector sums[kSums];
+  for (int i = 0; i < kSums; ++i) sums[i] = Vector{} + static_cast<float>(i);
+  for (Index step = 0; step < steps; ++step)
+    for (Vector& sum : sums) sum = sum * factor + term;
+  Vector total = {};
+  for (const Vector& sum : sums) total += sum;
+  return total[0];
+}
+
+// What no product can exceed, in GFLOP/s, on so many threads.
+inline double peak_gflops(int threads) {
+  constexpr Index kSteps = 200'000;
+  const Index pieces = threads == 1 ? 1 : 8 * threads;
+  constexpr double kOperations = 2.0 * kSums * kVectorBytes / sizeof(float) * kSteps;
+  return gflops(kOperations * static_cast<double>(pieces), [=] {
+    parallel_for(pieces, 1, [](Index, Index) {
+      [[maybe_unused]] volatile float result = multiply_adds(kSteps, 0.5f, 1.0f);
+    });
+  });
+}
+
+}  // namespace gradus::ladder
