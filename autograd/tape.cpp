@@ -39,14 +39,12 @@ Parameter<T>::Parameter(std::string name, Tensor<T> value)
     : Var<T>(std::move(value)), name_(std::move(name)) {
   this->parameter_ = this;
 }
-
 template <class T> void Parameter<T>::set_value(Tensor<T> value) {
   if (value.shape() != this->shape())
     fail("parameter {}: a value of shape {} does not fit its shape {}", name_, value.shape(),
          this->shape());
   this->value_ = std::move(value);
 }
-
 template <class T> constinit thread_local Tape<T>* Tape<T>::current_ = nullptr;
 template <class T> Tape<T>* Tape<T>::current() { return current_; }
 template <class T>
@@ -87,7 +85,6 @@ Var<T> detail::record(const char* name, Tensor<T> value, std::span<Edge<T>> edge
     if (edge.input >= 0) return Tape<T>::current_->push(name, std::move(value), edges);
   return value;
 }
-
 // The gradient of y with respect to every node up to y's; an empty one where there is none.
 template <class T>
 std::vector<Var<T>> Tape<T>::sweep(const char* operation, const Var<T>& y, Sweep kind) {

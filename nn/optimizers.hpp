@@ -119,8 +119,11 @@ template <class T> class Adam final : public Optimizer<T> {
     const T b2 = static_cast<T>(beta2), c2 = static_cast<T>(1 - beta2);
     const T step = static_cast<T>(rate / (1 - std::pow(beta1, t))), e = static_cast<T>(epsilon);
     const T unbias = static_cast<T>(1 / std::sqrt(1 - std::pow(beta2, t)));
+    // Averages of gradients that have become 0 would shrink to subnormal numbers, which are slow.
+    constexpr T kTiny = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon();
     for (Index i = begin; i < end; ++i) {
-      m[i] = b1 * m[i] + c1 * g[i];
+      const T average = b1 * m[i] + c1 * g[i];
+      m[i] = std::fabs(average) < kTiny ? T(0) : average;
       v[i] = b2 * v[i] + c2 * g[i] * g[i];
       x[i] -= step * m[i] / (std::sqrt(v[i]) * unbias + e);
     }
