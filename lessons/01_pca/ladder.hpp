@@ -89,9 +89,10 @@ constexpr int kVectorBytes = 16;
 constexpr int kSums = 12;
 
 // Multiply-adds of whole vector registers that wait neither for memory nor for each other: 2 kSums
-// operations a step for each number in a register. They begin with different numbers, or the
-// compiler would see that one of them is enough.
-inline float multiply_adds(Index steps, float factor, float term) {
+// operations a step for each number in a register. They begin with different numbers, and with a
+// factor and a term of which the compiler knows nothing, or it would see that fewer are enough.
+inline float multiply_adds(Index steps, const volatile float& opaque) {
+  const float factor = opaque, term = opaque;
   typedef float Vector __attribute__((vector_size(kVectorBytes)));
   Vector sums[kSums];
   for (int i = 0; i < kSums; ++i) sums[i] = Vector{} + static_cast<float>(i);
@@ -109,7 +110,8 @@ inline double peak_gflops(int threads) {
   constexpr double kOperations = 2.0 * kSums * kVectorBytes / sizeof(float) * kSteps;
   return gflops(kOperations * static_cast<double>(pieces), [=] {
     parallel_for(pieces, 1, [](Index, Index) {
-      [[maybe_unused]] volatile float result = multiply_adds(kSteps, 0.5f, 1.0f);
+      volatile float one = 1;
+      one = multiply_adds(kSteps, one);
     });
   });
 }

@@ -12,7 +12,7 @@
 // where it fuses them, on its widest vectors, with all operands in registers.
 namespace gradus::benchmarks {
 #if defined(__AVX512F__)
-constexpr int kVectorBytes = 64, kChains = 24;
+constexpr int kVectorBytes = 64, kChains = 16;
 #elif defined(__AVX__)
 constexpr int kVectorBytes = 32, kChains = 12;
 #elif defined(__aarch64__)
@@ -46,7 +46,7 @@ inline void count_up(int count) {
 // GFLOP/s of all threads together, of which each computes for at least so many seconds, beginning
 // at the same time. An operation x * y + z counts as two.
 inline double peak_gflops(int threads, double seconds) {
-  constexpr int kCount = 1 << 14;  // some 100 microseconds
+  constexpr int kCount = 1 << 18;  // some milliseconds
   std::latch start(threads);
   std::vector<double> rates(threads);
   auto work = [&](int t) {

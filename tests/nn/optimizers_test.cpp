@@ -120,6 +120,22 @@ TEST(Adam, BeginsWithAStepOfTheLearningRateTimesGOverGPlusEpsilon) {
   }
 }
 
+// m shrinks by 0.9 a step once gradients are 0: after 2,000 steps 1e-3 would be 1e-95, in float a
+// subnormal number on the way.
+TEST(Adam, AverageOfGradientsThatHaveEndedIsNeverSubnormal) {
+  Parameter<float> p("p", Tensor<float>(0.5f));
+  Adam<float> adam({&p});
+  for (int step = 0; step < 2000; ++step) {
+    p.grad = Tensor<float>(step == 0 ? 1e-3f : 0.0f);
+    adam.step();
+    io::SafeTensors<float> state;
+    adam.save(state);
+    const float m = state.at("adam.m.p").item();
+    ASSERT_TRUE(m == 0 || std::isnormal(m)) << step << ": " << m;
+    ASSERT_EQ(m == 0, step > 590) << "1e-4 0.9^step passes 2^-126 / 2^-23 there";
+  }
+}
+
 TEST(Optimizer, MovesEachParameterByItsOwnGradientAndClearsIt) {
   Parameter<double> a("a", 1.0), b("b", Tensor<double>({2}, {2, 3})), still("still", 4.0);
   Sgd<double> sgd({&a, &b, &still}, {.learning_rate = 0.5});
