@@ -173,8 +173,7 @@ void draw_map(kit::Lesson& lesson, const Pca<double>& pca, const Tensor<double>&
                {data.test_labels.begin(), data.test_labels.begin() + n}, data.class_names);
 }
 
-void images(kit::Lesson& lesson) {
-  const kit::ImageData data = kit::load_images(lesson);
+void images(kit::Lesson& lesson, const kit::ImageData& data) {
   const Tensor<double> train = exact_pixels(data.train_images);
   const Tensor<double> test = exact_pixels(data.test_images);
   const Index pixels = train.extent(1);
@@ -235,9 +234,10 @@ void images(kit::Lesson& lesson) {
 }
 
 void run(kit::Lesson& lesson) {
+  const kit::ImageData data = kit::load_images(lesson);
   climb_the_ladder(lesson);
   toy(lesson);
-  images(lesson);
+  images(lesson, data);
 }
 
 }  // namespace

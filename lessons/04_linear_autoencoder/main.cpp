@@ -4,12 +4,12 @@
 #include <fmt/core.h>
 
 #include "lessons/data/toy.hpp"
+#include "lessons/kit/checkpoint.hpp"
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
 #include "lessons/kit/progress.hpp"
 #include "nn/minibatches.hpp"
-#include "nn/optimizers.hpp"
 
 using namespace gradus;
 
@@ -140,7 +140,7 @@ int descend(kit::Lesson& lesson, LinearAutoencoder<float>& model, const Tensor<f
   const auto checkpoint = lesson.directory() / "checkpoint.safetensors";
   const int epochs = lesson.options().epochs;
   int epoch = 0;
-  if (lesson.options().resume && std::filesystem::exists(checkpoint)) {
+  if (kit::resumes(lesson, checkpoint)) {
     const auto file = io::read_safetensors<float>(checkpoint);
     nn::load(model.parameters(), file);
     epoch = static_cast<int>(file.at("epoch").item());

@@ -70,9 +70,9 @@ std::vector<float> train_main(kit::Lesson& lesson, Training& training, const kit
     kit::save_checkpoint(checkpoint, parameters, training.adam, training.rng,
                          Tensor<float>({std::ssize(errors), 1}, errors));
   };
-  if (lesson.options().resume && std::filesystem::exists(checkpoint)) {
+  if (kit::resumes(lesson, checkpoint)) {
     errors = kit::load_checkpoint(checkpoint, parameters, training.adam, training.rng).to_vector();
-    fmt::print("resuming {} after epoch {}\n", checkpoint.string(), errors.size() - 1);
+    fmt::print("  {} epochs were done\n", errors.size() - 1);
   } else {
     record();
   }

@@ -32,10 +32,10 @@ struct Training {
         vae(pixels, kHidden, latents, rng),
         adam(vae.parameters(), {.learning_rate = 1e-3}),
         checkpoint(lesson.file("checkpoint_" + name + ".safetensors")) {
-    if (!lesson.options().resume || !std::filesystem::exists(checkpoint)) return;
+    if (!kit::resumes(lesson, checkpoint)) return;
     const Tensor<float> scores = kit::load_checkpoint(checkpoint, vae.parameters(), adam, rng);
     for (Index i = 0; i < scores.extent(0); ++i) history.push_back({scores(i, 0), scores(i, 1)});
-    fmt::print("resuming {} after epoch {}\n", checkpoint.string(), epochs());
+    fmt::print("  {} epochs were done\n", epochs());
   }
 
   void run(kit::Lesson& lesson, const std::string& label, Index most_epochs,

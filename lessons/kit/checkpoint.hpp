@@ -1,12 +1,24 @@
 #pragma once
+#include <fmt/core.h>
+
 #include <filesystem>
 
+#include "lessons/kit/lesson.hpp"
 #include "nn/optimizers.hpp"
 #include "tensor/random.hpp"
 
 // All that a training run needs to go on with the same bits: parameters, the optimiser's state, the
 // state of the random numbers, and the scores so far.
 namespace gradus::kit {
+
+// Whether to go on from a checkpoint: asked for by --resume, and there. Says what it does.
+inline bool resumes(const Lesson& lesson, const std::filesystem::path& checkpoint) {
+  if (!lesson.options().resume) return false;
+  const bool there = std::filesystem::exists(checkpoint);
+  fmt::print("{} {}\n", there ? "Going on from" : "Beginning anew, for there is no",
+             checkpoint.string());
+  return there;
+}
 
 // `history` is (epochs + 1, scores): what was measured before training and after each epoch.
 template <class T>

@@ -90,19 +90,19 @@ std::optional<int> parse(const About& about, int argc, char** argv, Arguments& a
   app.footer(
       "Exit status: 0 when the numbers are as expected, 1 when some are not, 2 after an\n"
       "error, 130 after Ctrl-C.");
-  app.add_flag(
-      "--quick", options.quick,
-      trains ? fmt::format("Less data, fewer epochs ({}): done in seconds", about.quick_epochs)
-             : "Less data: done in seconds");
-  if (trains) {
-    app.add_option("--epochs", options.epochs,
-                   fmt::format("How often to go through the training data ({}); 0 only\n"
-                               "evaluates",
-                               about.epochs))
-        ->type_name("N")
-        ->check(whole_number(1'000'000));
-    app.add_flag("--resume", options.resume, "Go on from the last checkpoint");
-  }
+  app.add_flag("--quick", options.quick,
+               trains ? fmt::format("Less data, fewer epochs ({}): done in seconds",
+                                    about.quick_epochs)
+                      : "Less data: done in seconds");
+  const std::string idle = "Nothing is trained in epochs here: has no effect";
+  app.add_option("--epochs", options.epochs,
+                 trains ? fmt::format("How often to go through the training data ({}); 0 only\n"
+                                      "evaluates",
+                                      about.epochs)
+                        : idle)
+      ->type_name("N")
+      ->check(whole_number(1'000'000));
+  app.add_flag("--resume", options.resume, trains ? "Go on from the last checkpoint" : idle);
   app.add_option("--seed", options.seed, "Seed of all random numbers (0)")
       ->type_name("N")
       ->check(whole_number(std::numeric_limits<std::uint64_t>::max()));
@@ -135,6 +135,7 @@ std::optional<int> parse(const About& about, int argc, char** argv, Arguments& a
     if (option->get_items_expected() > 0)
       arguments.command += " " + shell_word(option->results().back());
   }
+  if (!trains) options.epochs = 0, options.resume = false;
   if (trains && !app.count("--epochs"))
     options.epochs = options.quick ? about.quick_epochs : about.epochs;
   return std::nullopt;
@@ -291,6 +292,8 @@ void Lesson::show() const {
 
 int Lesson::finish() {
   if (!results_.empty()) print_table();
+  if (!data_ && !options_.data.empty())
+    fmt::print("\nThis lesson is not about images: --data had no effect.\n");
   write_results();
   print_files();
   if (options_.show) show();

@@ -175,12 +175,22 @@ TEST_F(KitOptions, ThatAreWrongAreNamedAndNothingRuns) {
   }
 }
 
-TEST_F(KitOptions, OfTrainingAreRefusedByALessonThatDoesNotTrain) {
+// So that ./learn all --epochs 3 can pass them on to every lesson.
+TEST_F(KitOptions, OfTrainingHaveNoEffectOnALessonThatDoesNotTrain) {
   for (const char* option : {"--epochs=1", "--resume"}) {
-    const auto outcome = run({"01_test", "A test"}, {option}, [](Lesson&) {});
-    EXPECT_EQ(outcome.status, 2);
-    EXPECT_THAT(outcome.err, HasSubstr(option));
+    const auto outcome = run({"01_test", "A test"}, {option}, [](Lesson& lesson) {
+      EXPECT_EQ(lesson.options().epochs, 0);
+      EXPECT_FALSE(lesson.options().resume);
+    });
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
   }
+  EXPECT_THAT(run({"01_test", "A test"}, {"--help"}, [](Lesson&) {}).out,
+              HasSubstr("Nothing is trained in epochs here"));
+}
+
+TEST_F(KitOptions, DataForALessonWithoutImagesIsSaidToHaveNoEffect) {
+  const auto outcome = run({"--data", directory_.string()}, [](Lesson&) {});
+  EXPECT_THAT(outcome.out, HasSubstr("--data had no effect"));
 }
 
 TEST_F(KitOptions, HelpNamesEveryOptionInEightyColumnsAndRunsNothing) {

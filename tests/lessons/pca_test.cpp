@@ -129,11 +129,13 @@ TEST(Ladder, EveryRungIsTheSameProduct) {
   EXPECT_EQ(matmul(a, b).to_vector(), expected);
 }
 
-// 12 sums s_i <- s_i / 2 + 1 from s_i = i: after m steps 2 + (i - 2) / 2^m each, so after 1 step
-// 24 + (66 - 24) / 2 = 45 in all.
+// 12 sums s_i <- a s_i + a from s_i = i: with a = 1 all of them are 66 + 12 m after m steps, with
+// a = 1/2 they are 66 / 2 + 12 / 2 = 39 after one.
 TEST(Ladder, ThePeakIsMeasuredOnTwelveSumsThatDiffer) {
-  EXPECT_EQ(ladder::multiply_adds(0, 0.5f, 1.0f), 66);
-  EXPECT_EQ(ladder::multiply_adds(1, 0.5f, 1.0f), 45);
+  const volatile float one = 1, half = 0.5f;
+  EXPECT_EQ(ladder::multiply_adds(0, one), 66);
+  EXPECT_EQ(ladder::multiply_adds(3, one), 102);
+  EXPECT_EQ(ladder::multiply_adds(1, half), 39);
 }
 
 }  // namespace
