@@ -10,10 +10,10 @@
 //     N examples, D dimensions, k components
 namespace gradus {
 
-// Calls f with 4,096 examples at a time: what is computed from them then needs little memory.
-template <class T, class F> void in_parts(const Tensor<T>& x, F f) {
+// Calls f with `size` examples at a time: what is computed from them then needs little memory.
+template <class T, class F> void in_parts(const Tensor<T>& x, F f, Index size = 4096) {
   const Index n = x.extent(0);
-  for (Index begin = 0; begin < n; begin += 4096) f(slice(x, 0, begin, std::min(begin + 4096, n)));
+  for (Index begin = 0; begin < n; begin += size) f(slice(x, 0, begin, std::min(begin + size, n)));
 }
 
 // The mean of N examples and the principal axes of their covariance, widest first.

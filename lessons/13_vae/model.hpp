@@ -1,7 +1,9 @@
 #pragma once
 #include <cmath>
+#include <limits>
 
 #include "autograd/tape.hpp"
+#include "lessons/01_pca/model.hpp"
 #include "nn/distributions.hpp"
 #include "nn/layers.hpp"
 
@@ -117,9 +119,18 @@ template <class T> Tensor<T> second_moments(const Vae<T>& vae, const Tensor<T>& 
 // deviation `sigma` is added to the image.
 template <class T>
 double moved_by_noise(const Vae<T>& vae, const Tensor<T>& x, double sigma, Rng& rng) {
-  const Tensor<T> noisy = x + rng.normal<T>(x.shape()) * static_cast<T>(sigma);
-  auto reconstruct = [&](const Tensor<T>& y) { return vae.decoded(vae.encode(y).mean.value()); };
-  return mean(square(reconstruct(noisy) - reconstruct(x))).item();
+  auto decoded = [&](const Tensor<T>& images) {
+    return vae.decoded(vae.encode(images).mean.value());
+  };
+  double total = 0;
+  in_parts(
+      x,
+      [&](const Tensor<T>& part) {
+        const Tensor<T> noisy = part + rng.normal<T>(part.shape()) * static_cast<T>(sigma);
+        total += sum(square(decoded(noisy) - decoded(part))).item();
+      },
+      1000);
+  return total / static_cast<double>(x.size());
 }
 
 // n images on the straight line from the code of the first of two images (2, D) to that of the
@@ -171,9 +182,11 @@ double negative_log_likelihood_of_means(const Tensor<T>& train, const Tensor<T>&
 // The mean over images y (M, D) of the mean squared difference, per pixel, to the nearest image of
 // x (N, D):  |x - y|^2 = |x|^2 - 2 x.y + |y|^2, so that a matrix product does nearly all of it.
 template <class T> double distance_to_nearest(const Tensor<T>& y, const Tensor<T>& x) {
-  const Tensor<T> xx = sum(square(x), {1});                          // (N)
-  const Tensor<T> nearest = -max(matmul_nt(y, x) * T(2) - xx, {1});  // (M)
-  return mean(nearest + sum(square(y), {1})).item() / static_cast<double>(x.extent(1));
+  Tensor<T> most = full<T>({y.extent(0)}, -std::numeric_limits<T>::infinity());  // of 2 x.y - |x|^2
+  in_parts(x, [&](const Tensor<T>& part) {
+    most = maximum(most, max(matmul_nt(y, part) * T(2) - sum(square(part), {1}), {1}));
+  });
+  return mean(sum(square(y), {1}) - most).item() / static_cast<double>(x.extent(1));
 }
 
 // The mean squared difference between pixels that are neighbours in a row: small in blurred images.
