@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <regex>
 #include <thread>
 
@@ -600,11 +601,12 @@ TEST(KitProgress, SaysNothingWhereThereIsNoTerminal) {
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
-// What a terminal on standard error gets while `work` runs.
-std::string on_a_terminal(const std::function<void()>& work) {
+// What a terminal on standard error gets while `work` runs; nothing where there can be no terminal,
+// as in a root without /dev/pts.
+std::optional<std::string> on_a_terminal(const std::function<void()>& work) {
   int master = -1, slave = -1;
   winsize size{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
-  if (openpty(&master, &slave, nullptr, nullptr, &size) != 0) throw Error("openpty");
+  if (openpty(&master, &slave, nullptr, nullptr, &size) != 0) return {};
   const int saved = dup(STDERR_FILENO);
   dup2(slave, STDERR_FILENO);
   work();
@@ -617,12 +619,13 @@ std::string on_a_terminal(const std::function<void()>& work) {
 }
 
 TEST(KitProgress, AppearsAfterASecondAndIsWipedAwayByAnException) {
-  EXPECT_EQ(on_a_terminal([] {
-              Progress progress("work", 4);
-              progress.step();
-            }),
-            "");
-  const std::string text = on_a_terminal([] {
+  const auto brief = on_a_terminal([] {
+    Progress progress("work", 4);
+    progress.step();
+  });
+  if (!brief) GTEST_SKIP() << "there are no pseudo-terminals here";
+  EXPECT_EQ(*brief, "");
+  const std::string text = *on_a_terminal([] {
     try {
       Progress progress("work", 4);
       progress.note("loss 2.5 " + std::string(100, 'x'));
