@@ -31,7 +31,6 @@ template <class T> class Minibatches {
   };
   Iterator begin() const { return {this, 0}; }
   Iterator end() const { return {this, std::ssize(order_)}; }
-  Index count() const { return (std::ssize(order_) + size_ - 1) / size_; }
 
  private:
   Tensor<T> examples_;  // (N, ...)

@@ -96,13 +96,16 @@ struct Score {
 template <class T>
 Score evaluate(const Vae<T>& vae, Objective what, const Tensor<T>& images, Rng rng) {
   Score total;
-  const Index n = images.extent(0);
-  for (Index begin = 0; begin < n; begin += 1000) {
-    const auto part = vae.objective(what, slice(images, 0, begin, std::min(begin + 1000, n)), rng);
-    total.reconstruction += sum(part.reconstruction).item();
-    total.kl += sum(part.kl).item();
-  }
-  return {total.reconstruction / static_cast<double>(n), total.kl / static_cast<double>(n)};
+  in_parts(
+      images,
+      [&](const Tensor<T>& x) {
+        const Elbo<T> part = vae.objective(what, x, rng);
+        total.reconstruction += sum(part.reconstruction).item();
+        total.kl += sum(part.kl).item();
+      },
+      1000);
+  const double n = static_cast<double>(images.extent(0));
+  return {total.reconstruction / n, total.kl / n};
 }
 
 // E[z_k^2] of each latent, over images and over q(z|x): the mean of m^2 + s^2.  (K)

@@ -6,20 +6,14 @@
 #include <thread>
 #include <vector>
 
+#include "lessons/01_pca/ladder.hpp"
 #include "tests/benchmarks/timing.hpp"
 
 // The most that this processor's arithmetic can do in float: multiplications and additions, fused
 // where it fuses them, on its widest vectors, with all operands in registers.
 namespace gradus::benchmarks {
-#if defined(__AVX512F__)
-constexpr int kVectorBytes = 64, kChains = 16;
-#elif defined(__AVX__)
-constexpr int kVectorBytes = 32, kChains = 12;
-#elif defined(__aarch64__)
-constexpr int kVectorBytes = 16, kChains = 24;
-#else
-constexpr int kVectorBytes = 16, kChains = 12;
-#endif
+using ladder::kVectorBytes;
+constexpr int kChains = ladder::kSums;
 constexpr int kLanes = kVectorBytes / sizeof(float);
 typedef float Vector __attribute__((vector_size(kVectorBytes)));
 
@@ -33,7 +27,7 @@ inline void count_up(int count) {
   Vector x[kChains];
   for (int c = 0; c < kChains; ++c) x[c] = Vector{} + static_cast<float>(c) * one;
   for (int i = 0; i < count; ++i)
-#pragma GCC unroll 24
+#pragma GCC unroll 12
     for (int c = 0; c < kChains; ++c) x[c] = x[c] * one + one;
   for (int c = 0; c < kChains; ++c)
     for (int lane = 0; lane < kLanes; ++lane)
