@@ -612,10 +612,12 @@ std::optional<std::string> on_a_terminal(const std::function<void()>& work) {
   work();
   dup2(saved, STDERR_FILENO);
   for (int fd : {slave, saved}) close(fd);
+  std::string text;
   char buffer[4096];
-  const auto n = read(master, buffer, sizeof buffer);
+  // One read may give only a part: the kernel hands on what was written in its own time.
+  for (ssize_t n; (n = read(master, buffer, sizeof buffer)) > 0;) text.append(buffer, n);
   close(master);
-  return n > 0 ? std::string(buffer, n) : "";
+  return text;
 }
 
 TEST(KitProgress, AppearsAfterASecondAndIsWipedAwayByAnException) {
