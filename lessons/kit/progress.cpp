@@ -27,20 +27,18 @@ std::size_t terminal_width() {
 
 }  // namespace
 
-Progress::Progress(std::string label, Index steps)
+Progress::Progress(std::string label, Index steps, Clock::time_point now)
     : label_(std::move(label)),
       steps_(steps),
       terminal_(isatty(STDERR_FILENO)),
-      start_(Clock::now()),
+      start_(now),
       next_(start_ + kPatience) {}
 
 Progress::~Progress() { clear(); }
 
-void Progress::step() {
+void Progress::step(Clock::time_point now) {
   ++done_;
-  if (!terminal_) return;
-  const auto now = Clock::now();
-  if (now >= next_) draw(now);
+  if (terminal_ && now >= next_) draw(now);
 }
 
 void Progress::print(std::string_view line) {

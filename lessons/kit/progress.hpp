@@ -15,20 +15,22 @@ namespace gradus::kit {
 // Where standard error is no terminal it never appears.
 class Progress {
  public:
-  Progress(std::string label, Index steps);
+  using Clock = std::chrono::steady_clock;
+
+  // The work begins `now`.
+  Progress(std::string label, Index steps, Clock::time_point now = Clock::now());
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // Counts one step.
-  void step();
+  // Counts one step, done `now`.
+  void step(Clock::time_point now = Clock::now());
   // What stands at the end of the line from now on.
   void note(std::string text) { note_ = std::move(text); }
   // Prints a line to standard output, above the bar.
   void print(std::string_view line);
 
  private:
-  using Clock = std::chrono::steady_clock;
   void draw(Clock::time_point now);
   void clear();
 

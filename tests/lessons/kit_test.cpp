@@ -12,7 +12,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <regex>
-#include <thread>
 
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/figures.hpp"
@@ -591,12 +590,15 @@ TEST_F(KitFigures, OfSizesThatDoNotFitAreRefused) {
               HasSubstr("1 captions for 2 images"));
 }
 
+using namespace std::chrono_literals;
+
+constexpr Progress::Clock::time_point kStart{};
+
 TEST(KitProgress, SaysNothingWhereThereIsNoTerminal) {
   testing::internal::CaptureStderr();
   {
-    Progress progress("work", 2);
-    std::this_thread::sleep_for(std::chrono::milliseconds(1100));
-    progress.step();
+    Progress progress("work", 2, kStart);
+    progress.step(kStart + 1h);
   }
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
@@ -622,25 +624,45 @@ std::optional<std::string> on_a_terminal(const std::function<void()>& work) {
 
 TEST(KitProgress, AppearsAfterASecondAndIsWipedAwayByAnException) {
   const auto brief = on_a_terminal([] {
-    Progress progress("work", 4);
-    progress.step();
+    Progress progress("work", 4, kStart);
+    progress.step(kStart + 999ms);
   });
   if (!brief) GTEST_SKIP() << "there are no pseudo-terminals here";
   EXPECT_EQ(*brief, "");
-  const std::string text = *on_a_terminal([] {
+  const auto text = on_a_terminal([] {
     try {
-      Progress progress("work", 4);
+      Progress progress("work", 4, kStart);
       progress.note("loss 2.5 " + std::string(100, 'x'));
-      std::this_thread::sleep_for(std::chrono::milliseconds(1050));
-      for (int i = 0; i < 20; ++i) progress.step();  // most too soon to be drawn again
+      progress.step(kStart + 1s);
       throw Error("interrupted");
     } catch (const Error&) {
     }
   });
-  EXPECT_THAT(text, AllOf(StartsWith("\rwork [=======>"), HasSubstr(" 25 %  0:0"),
-                          HasSubstr(" left  loss 2.5 x"), EndsWith("\r\033[K")));
-  EXPECT_LT(std::count(text.begin(), text.end(), '\r'), 15);
-  EXPECT_LT(text.find("\033[K"), 81u);  // fits into the 80 columns
+  ASSERT_TRUE(text);
+  // A quarter in one second leaves three. The line fits into the 80 columns.
+  const std::string line = "work [=======>                      ]  25 %  0:03 left  loss 2.5 ";
+  EXPECT_EQ(*text, "\r" + line + std::string(79 - line.size(), 'x') + "\033[K" + "\r\033[K");
+}
+
+TEST(KitProgress, IsDrawnTenTimesASecond) {
+  const auto text = on_a_terminal([] {
+    Progress progress("work", 400, kStart);
+    for (int i = 1; i <= 200; ++i) progress.step(kStart + i * 10ms);
+  });
+  if (!text) GTEST_SKIP() << "there are no pseudo-terminals here";
+  // After 1.0, 1.1, ... 2.0 seconds, and wiped away.
+  EXPECT_EQ(std::count(text->begin(), text->end(), '\r'), 11 + 1);
+}
+
+// However slow the machine is: no clock runs backwards.
+TEST(KitProgress, GoesByTheClockWhereNoTimeIsGiven) {
+  const auto before = Progress::Clock::now();
+  const auto early = on_a_terminal([&] { Progress("work", 4).step(before + 999ms); });
+  if (!early) GTEST_SKIP() << "there are no pseudo-terminals here";
+  EXPECT_EQ(*early, "");
+  const auto late = on_a_terminal([&] { Progress("work", 4, before - 1s).step(); });
+  ASSERT_TRUE(late);
+  EXPECT_THAT(*late, StartsWith("\rwork [====="));
 }
 
 }  // namespace
