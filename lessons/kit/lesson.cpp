@@ -265,6 +265,7 @@ void Lesson::write_results() const {
   json["seconds"] = std::round(elapsed.count() * 1000) / 1000;
   json["quick"] = options_.quick;
   json["epochs"] = options_.epochs;
+  if (interrupted()) json["interrupted"] = true;
   json["results"] = Json::array();
   for (const Result& r : results_) {
     Json entry = {{"name", r.name}, {"value", r.value}, {"unit", r.unit}};

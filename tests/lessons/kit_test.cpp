@@ -321,12 +321,14 @@ TEST_F(KitInterrupt, LeavesTheRestOfTheLessonAndSaysHowToGoOn) {
                   fmt::format("\n  ./learn 13 --epochs 4 --quick --data '{}' --out {} --resume\n",
                               data.string(), directory_.string())));
   EXPECT_EQ(results()["results"][0]["name"], "loss");
+  EXPECT_TRUE(results()["interrupted"]);
 }
 
 TEST_F(KitInterrupt, IsForgottenByTheNextRun) {
   run({}, [](Lesson&) { std::raise(SIGTERM); });
   const auto outcome = run({}, [](Lesson& lesson) { EXPECT_FALSE(lesson.interrupted()); });
   EXPECT_EQ(outcome.status, 0);
+  EXPECT_FALSE(results().contains("interrupted"));
 }
 
 TEST_F(KitInterrupt, EndsTheProgramTheSecondTime) {

@@ -171,7 +171,7 @@ TEST(Texts, AgreeWithTheLastDefaultRunHere) {
       if (out.empty() || !fs::exists(path)) continue;
       const Json run = Json::parse(contents(path));
       const Json told = Json::parse(contents(lesson / "results.json"));
-      bool same = true;
+      bool same = !run.contains("interrupted");
       for (const char* key : {"seed", "data", "quick", "epochs"})
         same &= run.value(key, Json()) == told.value(key, Json());
       if (!same) continue;
