@@ -1,5 +1,4 @@
 #pragma once
-#include <algorithm>
 #include "tensor/layout.hpp"
 #include "tensor/random.hpp"
 

@@ -21,31 +21,31 @@ struct Block::FreeLists {
     for (Header* header : first)
       while (header) ::operator delete(std::exchange(header, header->next_free), kAlignment);
   }
-  static Header*& of_this_thread(int k) {
+  // nullptr where blocks of this size are not recycled.
+  static Header** of_this_thread(int k) {
+    if (lists_are_gone || k > kLargestRecycled) return nullptr;
     thread_local FreeLists lists;
-    return lists.first[k];
+    return &lists.first[k];
   }
 };
 
 Block::Block(std::size_t bytes) {
   const int k = std::bit_width(bytes > 64 ? bytes - 1 : 63);  // the least with bytes <= 2^k
-  const bool recycled = k <= kLargestRecycled;
-  if (recycled && !lists_are_gone && FreeLists::of_this_thread(k)) {
-    Header*& first = FreeLists::of_this_thread(k);
-    header_ = std::exchange(first, first->next_free);
+  Header** const first = FreeLists::of_this_thread(k);
+  if (first && *first) {
+    header_ = std::exchange(*first, (*first)->next_free);
     header_->references.store(1, std::memory_order_relaxed);
     return;
   }
-  const std::size_t room = sizeof(Header) + (recycled ? std::size_t{1} << k : bytes);
+  const std::size_t room = sizeof(Header) + (k <= kLargestRecycled ? std::size_t{1} << k : bytes);
   void* memory = ::operator new(room, kAlignment, std::nothrow);
   if (!memory) fail("out of memory: a tensor of {} bytes was asked for", bytes);
   header_ = new (memory) Header{1, k, nullptr};
 }
 
 void Block::release() {
-  if (lists_are_gone || header_->size_class > kLargestRecycled)
-    return ::operator delete(header_, kAlignment);
-  Header*& first = FreeLists::of_this_thread(header_->size_class);
-  header_->next_free = std::exchange(first, header_);
+  Header** const first = FreeLists::of_this_thread(header_->size_class);
+  if (!first) return ::operator delete(header_, kAlignment);
+  header_->next_free = std::exchange(*first, header_);
 }
 }  // namespace gradus

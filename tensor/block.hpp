@@ -1,6 +1,7 @@
 #pragma once
 #include <atomic>
 #include <cstddef>
+#include <memory_resource>
 #include <utility>
 
 namespace gradus {
@@ -21,13 +22,15 @@ class Block {
     std::swap(header_, other.header_);
     return *this;
   }
-  ~Block() {
-    if (header_ && header_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) release();
+  ~Block() {  // the only reference needs no atomic subtraction, which is slow
+    if (header_ && (!shared() || header_->references.fetch_sub(1, std::memory_order_acq_rel) == 1))
+      release();
   }
   void* data() const { return header_ ? header_ + 1 : nullptr; }
   bool shared() const { return header_ && header_->references.load(std::memory_order_acquire) > 1; }
 
  private:
+  friend struct RecycledMemory;
   struct alignas(64) Header {
     std::atomic<int> references;
     int size_class;
@@ -37,4 +40,18 @@ class Block {
   void release();
   Header* header_ = nullptr;
 };
+
+// The same memory for the standard containers: std::pmr::vector<int> v(&recycled_memory).
+struct RecycledMemory final : std::pmr::memory_resource {
+  void* do_allocate(std::size_t bytes, std::size_t) override {
+    Block block(bytes);
+    return std::exchange(block.header_, nullptr) + 1;
+  }
+  void do_deallocate(void* memory, std::size_t, std::size_t) override {
+    Block block;
+    block.header_ = static_cast<Block::Header*>(memory) - 1;
+  }
+  bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
+};
+inline RecycledMemory recycled_memory;
 }  // namespace gradus

@@ -1,18 +1,10 @@
 #pragma once
-#include <algorithm>
 #include "tensor/map.hpp"
 
 // Moving elements about without computing with them. All throw Error when axes, indices or shapes
 // do not fit.
 namespace gradus {
 namespace detail {
-// A tensor is `outer` runs of `run` numbers each, when it is cut before axis k.
-struct Runs {
-  Runs(const Shape& shape, int k) {
-    for (int i = 0; i < shape.rank(); ++i) (i < k ? outer : run) *= shape[i];
-  }
-  Index outer = 1, run = 1;
-};
 inline void check_rows(const char* operation, const Shape& shape, std::span<const Index> indices) {
   if (shape.rank() == 0) fail("{}: a scalar has no rows", operation);
   for (Index i : indices)
@@ -39,7 +31,7 @@ template <class T> Tensor<T> transpose(const Tensor<T>& x) {
 // The rows (slices along axis 0) with the given indices, in that order: (N, ...) -> (n, ...).
 template <class T> Tensor<T> rows(const Tensor<T>& x, std::span<const Index> indices) {
   detail::check_rows("rows", x.shape(), indices);
-  const Index size = detail::Runs(x.shape(), 1).run;
+  const Index size = detail::Fold(x.shape(), 0).inner;
   auto result = Tensor<T>::uninitialized(x.shape().with(0, std::ssize(indices)));
   const T* a = x.data();
   T* z = result.mutable_data();
@@ -58,7 +50,7 @@ Tensor<T> scatter_rows(const Tensor<T>& x, std::span<const Index> indices, Index
     fail("scatter_rows: {} indices for the {} rows of {}", indices.size(), x.shape()[0], x.shape());
   Tensor<T> result(x.shape().with(0, n));
   detail::check_rows("scatter_rows", result.shape(), indices);
-  const Index size = detail::Runs(x.shape(), 1).run;
+  const Index size = detail::Fold(x.shape(), 0).inner;
   T* z = result.mutable_data();
   for (Index i = 0; i < std::ssize(indices); ++i)
     for (Index j = 0; j < size; ++j) z[indices[i] * size + j] += x.data()[i * size + j];
@@ -78,11 +70,12 @@ template <class T> Tensor<T> concatenate(const std::vector<Tensor<T>>& xs, int a
   }
   auto result = Tensor<T>::uninitialized(first.with(k, extent));
   if (result.empty()) return result;
-  const detail::Runs whole(result.shape(), k);
+  const detail::Fold whole(result.shape(), k);
   T* z = result.mutable_data();
   for (const Tensor<T>& x : xs) {
-    const Index run = detail::Runs(x.shape(), k).run;
-    for (Index i = 0; i < whole.outer; ++i) std::copy_n(x.data() + i * run, run, z + i * whole.run);
+    const Index run = x.shape()[k] * whole.inner;
+    for (Index i = 0; i < whole.outer; ++i)
+      std::copy_n(x.data() + i * run, run, z + i * whole.n * whole.inner);
     z += run;
   }
   return result;
@@ -94,11 +87,11 @@ template <class T> Tensor<T> slice(const Tensor<T>& x, int axis, Index begin, In
   if (begin < 0 || begin > end || end > x.shape()[k])
     fail("slice: [{}, {}) is not inside axis {} of {}", begin, end, axis, x.shape());
   auto result = Tensor<T>::uninitialized(x.shape().with(k, end - begin));
-  const detail::Runs from(x.shape(), k), to(result.shape(), k);
-  const Index skip = begin * detail::Runs(x.shape(), k + 1).run;
+  const auto [outer, n, inner] = detail::Fold(x.shape(), k);
+  const Index run = (end - begin) * inner;
   T* z = result.mutable_data();
-  for (Index i = 0; i < from.outer; ++i)
-    std::copy_n(x.data() + i * from.run + skip, to.run, z + i * to.run);
+  for (Index i = 0; i < outer; ++i)
+    std::copy_n(x.data() + (i * n + begin) * inner, run, z + i * run);
   return result;
 }
 

@@ -1,6 +1,4 @@
 #include "tensor/linalg.hpp"
-#include <algorithm>
-#include <cmath>
 #include <numeric>
 #include "tensor/elementwise.hpp"
 #include "tensor/layout.hpp"

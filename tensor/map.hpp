@@ -1,10 +1,18 @@
 #pragma once
-#include <algorithm>
 #include "tensor/tensor.hpp"
 
 namespace gradus {
 namespace detail {
 constexpr Index kPiece = 1 << 15;  // elements that one thread takes at a time
+
+// A tensor seen as (outer, n, inner), of which n is along one axis.
+struct Fold {
+  Fold(const Shape& shape, int axis) : n(shape[axis]) {
+    for (int k = 0; k < shape.rank(); ++k)
+      if (k != axis) (k < axis ? outer : inner) *= shape[k];
+  }
+  Index outer = 1, n, inner = 1;
+};
 
 // How two broadcast operands are walked: `rows` runs of `run` elements each, along which each
 // operand advances by 1 or stays where it is. Neighbouring axes that behave alike are one.
@@ -17,8 +25,11 @@ struct Walk {
   bool x_moves = true, y_moves = true;  // along a run
 
  private:
-  int rank_ = 0;  // of what is left of the axes, without the run
-  std::array<Index, Shape::kMaxRank> extents_, x_strides_, y_strides_;
+  struct Axis {
+    Index extent, x, y;  // how far one step along it takes each operand
+  };
+  int n_ = 0;
+  std::array<Axis, Shape::kMaxRank> axes_;  // that are left: n_ of them, innermost (the run) first
 };
 
 inline Walk::Walk(const char* operation, const Shape& x, const Shape& y)
@@ -26,41 +37,30 @@ inline Walk::Walk(const char* operation, const Shape& x, const Shape& y)
   // From the last axis to the first, an axis joins its inner neighbour when each operand either
   // runs on contiguously through both or stays put in both.
   Index x_stride = 1, y_stride = 1;  // of the next axis, where its operand moves
-  std::array<Index, Shape::kMaxRank> extents, x_strides, y_strides;  // innermost first
-  int n = 0;
   for (int k = 1; k <= shape.rank(); ++k) {
     const Index extent = shape[shape.rank() - k];
     const Index i = k <= x.rank() ? x[x.rank() - k] : 1, j = k <= y.rank() ? y[y.rank() - k] : 1;
     if (extent == 1) continue;
-    const Index sx = i == 1 ? 0 : x_stride, sy = j == 1 ? 0 : y_stride;
-    if (n > 0 && sx == x_strides[n - 1] * extents[n - 1] &&
-        sy == y_strides[n - 1] * extents[n - 1]) {
-      extents[n - 1] *= extent;
-    } else {
-      extents[n] = extent, x_strides[n] = sx, y_strides[n] = sy;
-      ++n;
-    }
+    const Axis next{extent, i == 1 ? 0 : x_stride, j == 1 ? 0 : y_stride};
+    Axis& last = axes_[std::max(n_ - 1, 0)];
+    if (n_ > 0 && next.x == last.x * last.extent && next.y == last.y * last.extent)
+      last.extent *= extent;
+    else
+      axes_[n_++] = next;
     x_stride *= i, y_stride *= j;
   }
-  if (n == 0) return;
-  run = extents[0];
-  x_moves = x_strides[0] != 0;
-  y_moves = y_strides[0] != 0;
-  rank_ = n - 1;
-  for (int k = 0; k < rank_; ++k) {
-    extents_[k] = extents[k + 1], x_strides_[k] = x_strides[k + 1],
-    y_strides_[k] = y_strides[k + 1];
-    rows *= extents_[k];
-  }
+  if (n_ == 0) return;
+  run = axes_[0].extent;
+  x_moves = axes_[0].x != 0;
+  y_moves = axes_[0].y != 0;
+  for (int k = 1; k < n_; ++k) rows *= axes_[k].extent;
 }
 
 inline std::pair<Index, Index> Walk::offsets(Index r) const {
   Index i = 0, j = 0;
-  for (int k = 0; k < rank_; ++k) {
-    const Index index = r % extents_[k];
-    r /= extents_[k];
-    i += index * x_strides_[k];
-    j += index * y_strides_[k];
+  for (int k = 1; k < n_; r /= axes_[k++].extent) {
+    i += r % axes_[k].extent * axes_[k].x;
+    j += r % axes_[k].extent * axes_[k].y;
   }
   return {i, j};
 }

@@ -7,15 +7,6 @@
 // twice. Sums along an axis are accumulated in double, in an order that depends on the shape only.
 namespace gradus {
 namespace detail {
-// A tensor seen as (outer, n, inner), of which n is reduced.
-struct Fold {
-  Fold(const Shape& shape, int axis) : n(shape[axis]) {
-    for (int k = 0; k < shape.rank(); ++k)
-      if (k != axis) (k < axis ? outer : inner) *= shape[k];
-  }
-  Index outer = 1, n, inner = 1;
-};
-
 // Sixteen running sums, which the compiler keeps in vector registers.
 template <class T> double sum_of(const T* x, Index n) {
   double lanes[16] = {};

@@ -19,14 +19,9 @@ Shape::Shape(std::span<const Index> extents) : rank_(static_cast<int>(extents.si
     if (extent > 0 && size > kMost / extent)
       fail("shape {}: the number of elements overflows", list(extents));
     size *= std::max<Index>(extent, 1);
+    size_ *= extent;
   }
   std::copy(extents.begin(), extents.end(), extents_.begin());
-}
-
-Index Shape::size() const {
-  Index size = 1;
-  for (Index extent : *this) size *= extent;
-  return size;
 }
 
 Shape Shape::with(int axis, Index extent) const {

@@ -23,12 +23,13 @@ class Shape {
   Shape(std::initializer_list<Index> extents) : Shape(std::span(extents.begin(), extents.size())) {}
   // Throws Error when there are too many axes, an extent is negative or the size overflows.
   explicit Shape(std::span<const Index> extents);
+  static const Shape kNothing;  // (0)
   int rank() const { return rank_; }
   Index operator[](int axis) const { return extents_[axis]; }  // REQUIRES: 0 <= axis < rank()
   const Index* begin() const { return extents_.data(); }
   const Index* end() const { return extents_.data() + rank_; }
   // The number of elements: the product of the extents, 1 for a scalar.
-  Index size() const;
+  Index size() const { return size_; }
   // This shape with the extent of one axis replaced.
   Shape with(int axis, Index extent) const;
   friend bool operator==(const Shape& a, const Shape& b) {
@@ -37,9 +38,12 @@ class Shape {
   std::string str() const { return list(std::span(begin(), end())); }
 
  private:
+  constexpr Shape(int rank, Index size) : rank_(rank), size_(size) {}
   std::array<Index, kMaxRank> extents_{};
   int rank_ = 0;
+  Index size_ = 1;
 };
+inline constexpr Shape Shape::kNothing(1, 0);
 
 // The axis counted from the front. Throws Error, naming `operation`, when it is out of range.
 int normalize_axis(const char* operation, int axis, const Shape& shape);

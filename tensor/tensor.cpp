@@ -1,43 +1,41 @@
 #include "tensor/tensor.hpp"
-#include <algorithm>
 
 namespace gradus {
 template <class T> Tensor<T> Tensor<T>::uninitialized(const Shape& shape) {
   Tensor x;
   x.shape_ = shape;
-  x.size_ = shape.size();
-  if (x.size_ > 0) x.block_ = Block(x.size_ * sizeof(T));
+  if (shape.size() > 0) x.block_ = Block(shape.size() * sizeof(T));
   return x;
 }
 
 template <class T> Tensor<T>::Tensor(const Shape& shape) : Tensor(uninitialized(shape)) {
-  std::fill_n(mutable_data(), size_, T(0));
+  std::fill_n(mutable_data(), size(), T(0));
 }
 
 template <class T>
 Tensor<T>::Tensor(const Shape& shape, const std::vector<T>& values) : Tensor(uninitialized(shape)) {
-  if (static_cast<Index>(values.size()) != size_)
-    fail("tensor: shape {} holds {} numbers, but {} were given", shape, size_, values.size());
+  if (static_cast<Index>(values.size()) != size())
+    fail("tensor: shape {} holds {} numbers, but {} were given", shape, size(), values.size());
   std::copy(values.begin(), values.end(), mutable_data());
 }
 
 template <class T> T* Tensor<T>::mutable_data() {
   if (block_.shared()) {
-    Block own(size_ * sizeof(T));
-    std::memcpy(own.data(), block_.data(), size_ * sizeof(T));
+    Block own(size() * sizeof(T));
+    std::memcpy(own.data(), block_.data(), size() * sizeof(T));
     block_ = std::move(own);
   }
   return static_cast<T*>(block_.data());
 }
 
 template <class T> T Tensor<T>::item() const {
-  if (size_ != 1) fail("item: {} has {} elements, not one; index it as x(i, ...)", shape_, size_);
+  if (size() != 1) fail("item: {} has {} elements, not one; index it as x(i, ...)", shape_, size());
   return *data();
 }
 
 template <class T> Tensor<T> Tensor<T>::reshape(const Shape& shape) const {
-  if (shape.size() != size_)
-    fail("reshape: {} has {} elements, but {} has {}", shape_, size_, shape, shape.size());
+  if (shape.size() != size())
+    fail("reshape: {} has {} elements, but {} has {}", shape_, size(), shape, shape.size());
   Tensor x = *this;
   x.shape_ = shape;
   return x;
@@ -49,10 +47,10 @@ template <class T> Tensor<T> Tensor<T>::reshape(std::initializer_list<Index> ext
   if (unknown != known.end()) {
     *unknown = 1;
     const Index rest = Shape(known).size();
-    if (rest == 0 || size_ % rest != 0)
+    if (rest == 0 || size() % rest != 0)
       fail("reshape: {} has {} elements, which {} cannot hold with any extent for -1", shape_,
-           size_, list(extents));
-    *unknown = size_ / rest;
+           size(), list(extents));
+    *unknown = size() / rest;
   }
   return reshape(Shape(known));
 }
@@ -61,7 +59,7 @@ template <class T> Tensor<T>& Tensor<T>::operator+=(const Tensor& other) {
   if (shape_ != other.shape_) fail("+=: shapes {} and {} differ", shape_, other.shape_);
   T* x = mutable_data();
   const T* y = other.data();
-  parallel_for(size_, 1 << 15, [=](Index begin, Index end) {
+  parallel_for(size(), 1 << 15, [=](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) x[i] += y[i];
   });
   return *this;

@@ -21,12 +21,13 @@ namespace gradus {
 template <class T> class Tensor {
  public:
   // An empty tensor of shape (0).
-  Tensor() : shape_{0} {}
+  Tensor() : shape_(Shape::kNothing) {}
   Tensor(const Tensor&) = default;
-  Tensor(Tensor&& other) noexcept : Tensor() { *this = std::move(other); }
+  Tensor(Tensor&& other) noexcept
+      : shape_(std::exchange(other.shape_, Shape::kNothing)), block_(std::move(other.block_)) {}
   Tensor& operator=(const Tensor&) = default;
   Tensor& operator=(Tensor&& other) noexcept {
-    std::swap(shape_, other.shape_), std::swap(size_, other.size_), std::swap(block_, other.block_);
+    std::swap(shape_, other.shape_), std::swap(block_, other.block_);
     return *this;
   }
   // Zeros.
@@ -41,13 +42,13 @@ template <class T> class Tensor {
   static Tensor uninitialized(const Shape& shape);
   const Shape& shape() const { return shape_; }
   int rank() const { return shape_.rank(); }
-  Index size() const { return size_; }
-  bool empty() const { return size_ == 0; }
+  Index size() const { return shape_.size(); }
+  bool empty() const { return size() == 0; }
   Index extent(int axis) const { return shape_[normalize_axis("extent", axis, shape_)]; }
   // The elements in row-major order.
   const T* data() const { return static_cast<const T*>(block_.data()); }
   const T* begin() const { return data(); }
-  const T* end() const { return data() + size_; }
+  const T* end() const { return data() + size(); }
   std::vector<T> to_vector() const { return std::vector<T>(begin(), end()); }
   // The elements, for writing. Copies the block first when it is shared. The pointer is good until
   // this tensor is copied or assigned to.
@@ -72,7 +73,6 @@ template <class T> class Tensor {
  private:
   Index offset(std::initializer_list<Index> indices) const;
   Shape shape_;
-  Index size_ = 0;
   Block block_;
 };
 

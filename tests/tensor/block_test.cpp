@@ -93,6 +93,17 @@ TEST(Block, IsNotTakenAgainWhileItIsReferredTo) {
   }
 }
 
+TEST(RecycledMemory, IsThatOfBlocksAndOfTheNextContainer) {
+  const int* first = nullptr;
+  for (int i = 0; i < 5; ++i) {
+    std::pmr::vector<int> numbers(1000, i, &recycled_memory);
+    if (!first) first = numbers.data();
+    EXPECT_EQ(numbers.data(), first);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(numbers.data()) % 64, 0u);
+  }
+  EXPECT_EQ(Block(4000).data(), first);
+}
+
 // A step like a training step's: its blocks come from the same few addresses at every turn.
 TEST(Block, SteadyStepsUseTheMemoryOfTheFirst) {
   auto step = [](std::set<const void*>& addresses) {

@@ -193,6 +193,7 @@ TYPED_TEST(TensorOf, AMovedFromTensorHasAsManyElementsAsItSays) {
   Tensor<TypeParam> x({3}, {1, 2, 3});
   const Tensor<TypeParam> y = std::move(x);
   EXPECT_TRUE(x.size() == 0 || x.data() != nullptr) << "it claims " << x.size();
+  EXPECT_EQ(x.end() - x.begin(), x.shape().size());
   x = y;
   EXPECT_THAT(x.to_vector(), ElementsAre(1, 2, 3));
 }
