@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <iosfwd>
 #include "autograd/operations.hpp"
 #include "autograd/tape.hpp"

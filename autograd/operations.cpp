@@ -2,35 +2,35 @@
 // the gradient of the loss with respect to the result z, dx the one with respect to the input x.
 // The rules are made of these same operations, which is why gradients have gradients.
 #include "autograd/operations.hpp"
+#include "autograd/tape.hpp"
 
 namespace gradus {
 // Below, a line is an operation: its function in tensor/, the name that a tape shows, and its
 // rules.
 
 // Of x: dx.
-#define GRADUS_UNARY(f, name, dx)                                                       \
-  template <class T> Var<T> f(const Var<T>& x) {                                        \
-    return record(name, f(x.value()),                                                   \
-                  wrt(x,                                                                \
-                      [=]([[maybe_unused]] const Var<T>& dz,                            \
-                          [[maybe_unused]] const Var<T>& z) -> Var<T> { return dx; })); \
-  }                                                                                     \
-  template Var<float> f(const Var<float>&);                                             \
+#define GRADUS_UNARY(f, name, dx)                                                    \
+  template <class T> Var<T> f(const Var<T>& x) {                                     \
+    return record(name, f(x.value()), Wrt(x, [&]([[maybe_unused]] const Var<T>& z) { \
+                    return [=](const Var<T>& dz) -> Var<T> { return dx; };           \
+                  }));                                                               \
+  }                                                                                  \
+  template Var<float> f(const Var<float>&);                                          \
   template Var<double> f(const Var<double>&);
 
 // Of x and y: dx and dy, which are then summed over the axes along which x or y was broadcast.
-#define GRADUS_BINARY(f, name, dx, dy)                                                            \
-  template <class T> Var<T> f(const Var<T>& x, const Var<T>& y) {                                 \
-    return record(name, f(x.value(), y.value()),                                                  \
-                  wrt(x,                                                                          \
-                      [=, s = x.shape()](const Var<T>& dz, [[maybe_unused]] const Var<T>& z) {    \
-                        return sum_to(dx, s);                                                     \
-                      }),                                                                         \
-                  wrt(y, [=, s = y.shape()](const Var<T>& dz, [[maybe_unused]] const Var<T>& z) { \
-                    return sum_to(dy, s);                                                         \
-                  }));                                                                            \
-  }                                                                                               \
-  template Var<float> f(const Var<float>&, const Var<float>&);                                    \
+#define GRADUS_BINARY(f, name, dx, dy)                                                         \
+  template <class T> Var<T> f(const Var<T>& x, const Var<T>& y) {                              \
+    return record(name, f(x.value(), y.value()),                                               \
+                  Wrt(x,                                                                       \
+                      [&]([[maybe_unused]] const Var<T>& z) {                                  \
+                        return [=, s = x.shape()](const Var<T>& dz) { return sum_to(dx, s); }; \
+                      }),                                                                      \
+                  Wrt(y, [&]([[maybe_unused]] const Var<T>& z) {                               \
+                    return [=, s = y.shape()](const Var<T>& dz) { return sum_to(dy, s); };     \
+                  }));                                                                         \
+  }                                                                                            \
+  template Var<float> f(const Var<float>&, const Var<float>&);                                 \
   template Var<double> f(const Var<double>&, const Var<double>&);
 
 namespace {
@@ -122,7 +122,7 @@ template <class T> Var<T> logsumexp(const Var<T>& x, const Axes& axes, bool keep
 }
 
 // Adding up and repeating are each other's adjoint.
-template <class T> Var<T> sum_to(const Var<T>& x, const Shape& shape) {
+template <class T> Var<T> sum_to(Var<T> x, const Shape& shape) {
   if (x.shape() == shape) return x;
   return record("sum_to", sum_to(x.value(), shape),
                 wrt(x, [s = x.shape()](const Var<T>& dz) { return broadcast_to(dz, s); }));
@@ -162,16 +162,20 @@ template <class T> Var<T> pad(const Var<T>& x, int axis, Index before, Index aft
 // z = x_1, x_2, ... one after another   dx_k = its piece of dz
 template <class T> Var<T> concatenate(const std::vector<Var<T>>& xs, int axis) {
   std::vector<Tensor<T>> values;
-  std::vector<Edge<T>> edges;
-  for (const Var<T>& x : xs) values.push_back(x.value());
+  std::vector<Index> nodes;
+  for (const Var<T>& x : xs) values.push_back(x.value()), nodes.push_back(x.node());
   Tensor<T> value = concatenate(values, axis);
-  Index begin = 0;
-  for (const Var<T>& x : xs) {
-    const Index end = begin + x.value().extent(axis);
-    edges.push_back(wrt(x, [=](const Var<T>& dz) { return slice(dz, axis, begin, end); }));
-    begin = end;
+  if (std::ranges::max(nodes) < 0) return value;
+  const Var<T> z = Tape<T>::current()->push("concatenate", std::move(value));
+  Index begin = 0, end = 0;
+  auto make_rule = [&](const Var<T>&) {
+    return [=](const Var<T>& dz) { return slice(dz, axis, begin, end); };
+  };
+  for (std::size_t k = 0; k < xs.size(); ++k, begin = end) {
+    end = begin + xs[k].value().extent(axis);
+    Tape<T>::current()->add_edge(nodes[k], z, make_rule);
   }
-  return detail::record<T>("concatenate", std::move(value), edges);
+  return z;
 }
 
 // z = L with L L^T = (A + A^T) / 2   dA = (S + S^T) / 2 with S = L^-T Phi(L^T dL) L^-1, where Phi
@@ -206,7 +210,7 @@ template <class T> Var<T> solve_positive(const Var<T>& a, const Var<T>& b) {
   template Var<T> max(const Var<T>&, const Axes&, bool);                                          \
   template Var<T> pad(const Var<T>&, int, Index, Index);                                          \
   template Var<T> reshape(const Var<T>&, const Shape&);                                           \
-  template Var<T> sum_to(const Var<T>&, const Shape&);
+  template Var<T> sum_to(Var<T>, const Shape&);
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)
 }  // namespace gradus

@@ -37,7 +37,7 @@ template <class T> Var<T> sum(const Var<T>& x, const Axes& axes = {}, bool keep 
 template <class T> Var<T> mean(const Var<T>& x, const Axes& axes = {}, bool keep = false);
 template <class T> Var<T> max(const Var<T>& x, const Axes& axes = {}, bool keep = false);  // ties share
 template <class T> Var<T> logsumexp(const Var<T>& x, const Axes& axes = {}, bool keep = false);
-template <class T> Var<T> sum_to(const Var<T>& x, const Shape& shape);
+template <class T> Var<T> sum_to(Var<T> x, const Shape& shape);
 template <class T> Var<T> broadcast_to(const Var<T>& x, const Shape& shape);
 
 template <class T> Var<T> reshape(const Var<T>& x, const Shape& shape);

@@ -1,7 +1,6 @@
 #include "autograd/tape.hpp"
 #include <atomic>
 #include <cmath>
-#include <memory>
 #include "autograd/operations.hpp"
 
 namespace gradus {
@@ -12,26 +11,26 @@ template <class T> bool has_nan(const Tensor<T>& x) {
 std::atomic<std::uint64_t> tapes_made{0};
 }  // namespace
 
-template <class T> Index Var<T>::node() const {
-  if (parameter_) return Var(*this).node_;
-  if (tape_ == 0) return -1;
-  const Tape<T>* tape = Tape<T>::current_;
+template <class T> Index Var<T>::find_node() const {
+  Tape<T>* const tape = Tape<T>::current_;
+  if (parameter_) {
+    if (!tape || !tape->recording_) return -1;
+    auto leaf = tape->leaves_.find(parameter_);
+    if (leaf == tape->leaves_.end()) {
+      const Var node = tape->push(parameter_->name_.c_str(), value_, parameter_);
+      leaf = tape->leaves_.emplace(parameter_, node.node_).first;
+    }
+    return leaf->second;
+  }
   if (!tape || tape->number_ != tape_)
     fail("a value of shape {} was recorded on a tape that is {}; use .value() for its numbers",
          shape(), tape ? "not the current one" : "gone");
   return tape->recording_ ? node_ : -1;
 }
 
-template <class T> void Var<T>::become_leaf_of(Parameter<T>& parameter) {
-  Tape<T>* tape = Tape<T>::current_;
-  if (!tape || !tape->recording_) return;
-  auto leaf = tape->leaves_.find(&parameter);
-  if (leaf == tape->leaves_.end()) {
-    const Var node = tape->push(parameter.name_.c_str(), value_, {}, &parameter);
-    leaf = tape->leaves_.emplace(&parameter, node.node_).first;
-  }
-  tape_ = tape->number_;
-  node_ = leaf->second;
+template <class T> void Var<T>::become_leaf_of(const Parameter<T>& parameter) {
+  node_ = parameter.node();
+  if (node_ >= 0) tape_ = Tape<T>::current_->number_;
 }
 
 template <class T>
@@ -46,48 +45,27 @@ template <class T> void Parameter<T>::set_value(Tensor<T> value) {
   this->value_ = std::move(value);
 }
 template <class T> constinit thread_local Tape<T>* Tape<T>::current_ = nullptr;
-template <class T> Tape<T>* Tape<T>::current() { return current_; }
 template <class T>
 Tape<T>::Tape(TapeOptions options) : outer_(current_), number_(++tapes_made), options_(options) {
   current_ = this;
 }
 
-template <class T> Tape<T>::~Tape() { current_ = outer_; }
-template <class T> Var<T> Tape<T>::leaf(Tensor<T> value, const char* name) {
-  return push(name, std::move(value), {});
-}
-
 template <class T>
-Var<T> Tape<T>::push(const char* name, Tensor<T> value, std::span<Edge<T>> edges,
-                     Parameter<T>* parameter) {
-  Node node{name, value.shape(), std::ssize(edges_), 0, {}, {}, parameter};
-  bool keep = options_.keep_values;
-  for (Edge<T>& edge : edges)
-    if (edge.input >= 0) {
-      keep |= edge.uses_output;
-      edges_.push_back(std::move(edge));
-      ++node.edge_count;
-    }
-  if (keep) node.value = value;
+Var<T> Tape<T>::push(const char* name, Tensor<T> value, Parameter<T>* parameter) {
   if (options_.find_nan && has_nan(value))
     fail("{}: its result of shape {} (node {}) is the first to hold a NaN", name, value.shape(),
          nodes_.size());
+  if (options_.keep_values) kept_.push_back({value, {}});
   Var<T> z(std::move(value));
   z.tape_ = number_;
-  z.node_ = std::ssize(nodes_);
-  nodes_.push_back(std::move(node));
+  z.node_ = size();
+  nodes_.push_back({name, z.shape(), parameter, std::ssize(edges_), 0});
   return z;
 }
 
-template <class T>
-Var<T> detail::record(const char* name, Tensor<T> value, std::span<Edge<T>> edges) {
-  for (const Edge<T>& edge : edges)
-    if (edge.input >= 0) return Tape<T>::current_->push(name, std::move(value), edges);
-  return value;
-}
 // The gradient of y with respect to every node up to y's; an empty one where there is none.
 template <class T>
-std::vector<Var<T>> Tape<T>::sweep(const char* operation, const Var<T>& y, Sweep kind) {
+std::pmr::vector<Var<T>> Tape<T>::sweep(const char* operation, const Var<T>& y, Sweep kind) {
   if (spent_)
     fail("{}: this tape's backward has been run; make a new Tape for each step", operation);
   if (y.value_.size() != 1)
@@ -101,21 +79,18 @@ std::vector<Var<T>> Tape<T>::sweep(const char* operation, const Var<T>& y, Sweep
   const std::unique_ptr<void, decltype(resume)> guard(this, resume);
   recording_ = kind == Sweep::kCreateGraph;
   spent_ = free_behind;
-  std::vector<Var<T>> gradients(last + 1);
+  std::pmr::vector<Var<T>> gradients(last + 1, &recycled_memory);
   gradients[last] = full<T>(y.shape(), 1);
   for (Index i = last; i >= 0; --i) {
     if (gradients[i].value_.empty()) continue;
-    Node& node = nodes_[i];
-    const Var<T> dz = gradients[i];
-    if (free_behind && !node.parameter) gradients[i] = Var<T>();
-    if (options_.keep_values) node.gradient = dz.value_;
-    Var<T> z(node.value);
-    z.tape_ = number_;
-    z.node_ = i;
-    for (Index e = node.edges; e < node.edges + node.edge_count; ++e) {
-      Edge<T>& edge = edges_[e];
-      const Node& input = nodes_[edge.input];
-      Var<T> dx = edge.rule(dz, z);
+    if (options_.keep_values) kept_[i].second = gradients[i].value_;
+    const Index first = nodes_[i].edges, end = first + nodes_[i].edge_count;
+    if (first == end) continue;
+    const Var<T> dz = free_behind ? std::move(gradients[i]) : gradients[i];
+    for (Index e = first; e < end; ++e) {
+      Var<T> dx = (*edges_[e].rule)(dz);
+      Edge<T>& edge = edges_[e];  // found only now, because the rule may have recorded
+      const Node &node = nodes_[i], &input = nodes_[edge.input];
       if (dx.shape() != input.shape)
         fail("{}: the rule of '{}' gave {} for its input '{}' {}; is a sum_to missing?", operation,
              node.name, dx.shape(), input.name, input.shape);
@@ -132,13 +107,12 @@ std::vector<Var<T>> Tape<T>::sweep(const char* operation, const Var<T>& y, Sweep
         sum.value_ += dx.value_;
       if (free_behind) edge.rule = nullptr;
     }
-    if (free_behind && !options_.keep_values) node.value = Tensor<T>();
   }
   return gradients;
 }
 
 template <class T> void Tape<T>::backward(const Var<T>& loss) {
-  const std::vector<Var<T>> gradients = sweep("backward", loss, Sweep::kBackward);
+  const std::pmr::vector<Var<T>> gradients = sweep("backward", loss, Sweep::kBackward);
   for (Edge<T>& edge : edges_) edge.rule = nullptr;  // also where the loss does not depend on it
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     Parameter<T>* p = nodes_[i].parameter;
@@ -150,10 +124,11 @@ template <class T> void Tape<T>::backward(const Var<T>& loss) {
 template <class T>
 std::vector<Var<T>> gradient(const Var<T>& y, const std::vector<Var<T>>& xs,
                              GradientOptions options) {
-  using Tape = Tape<T>;
-  if (!Tape::current_) fail("gradient: no tape is alive; make one before computing what to derive");
-  const auto kind = options.create_graph ? Tape::Sweep::kCreateGraph : Tape::Sweep::kKeepGraph;
-  const std::vector<Var<T>> gradients = Tape::current_->sweep("gradient", y, kind);
+  if (!Tape<T>::current_)
+    fail("gradient: no tape is alive; make one before computing what to derive");
+  const auto kind =
+      options.create_graph ? Tape<T>::Sweep::kCreateGraph : Tape<T>::Sweep::kKeepGraph;
+  const std::pmr::vector<Var<T>> gradients = Tape<T>::current_->sweep("gradient", y, kind);
   std::vector<Var<T>> result;
   for (const Var<T>& x : xs) {
     const Index node = x.node();
@@ -177,9 +152,10 @@ template <class T> std::string Tape<T>::table() const {
 }
 
 template <class T> std::string Tape<T>::dot() const {
-  auto numbers = [&](const char* name, const Tensor<T>& x) {  // of at most 4 elements
+  auto numbers = [&](const char* name, Index i, auto member) {  // of at most 4 elements
     std::string text;
-    if (!options_.keep_values || x.empty() || x.size() > 4) return text;
+    const Tensor<T> x = options_.keep_values ? kept_[i].*member : Tensor<T>();
+    if (x.empty() || x.size() > 4) return text;
     text = fmt::format("\\n{} =", name);
     for (T v : x) text += fmt::format(" {:.4g}", v);
     return text;
@@ -191,7 +167,7 @@ template <class T> std::string Tape<T>::dot() const {
     std::string name;
     for (const char* c = node.name; *c; ++c) name.append(*c == '"' || *c == '\\' ? "\\" : "") += *c;
     text += fmt::format("  n{} [label=\"{} {}{}{}\"{}];\n", i, name, node.shape,
-                        numbers("value", node.value), numbers("gradient", node.gradient),
+                        numbers("value", i, &Kept::first), numbers("gradient", i, &Kept::second),
                         node.edge_count == 0 ? ", style=filled, fillcolor=\"#dbe9f6\"" : "");
     for (Index e = 0; e < node.edge_count; ++e)
       text += fmt::format("  n{} -> n{};\n", edges_[node.edges + e].input, i);
@@ -199,11 +175,10 @@ template <class T> std::string Tape<T>::dot() const {
   return text + "}\n";
 }
 
-#define GRADUS_INSTANTIATE(T)                                                 \
-  template class Var<T>;                                                      \
-  template class Parameter<T>;                                                \
-  template class Tape<T>;                                                     \
-  template Var<T> detail::record(const char*, Tensor<T>, std::span<Edge<T>>); \
+#define GRADUS_INSTANTIATE(T)  \
+  template class Var<T>;       \
+  template class Parameter<T>; \
+  template class Tape<T>;      \
   template std::vector<Var<T>> gradient(const Var<T>&, const std::vector<Var<T>>&, GradientOptions);
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)

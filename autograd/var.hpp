@@ -1,6 +1,4 @@
 #pragma once
-#include <functional>
-#include <span>
 #include <string>
 #include "tensor/tensor.hpp"
 
@@ -26,12 +24,13 @@ template <class T> class Var {
   T item() const { return value_.item(); }
   // The node that a tape that is now recording has, or gives, to this value; -1 for a constant, or
   // when nobody records. Throws Error when the value belongs to another tape than the current one.
-  Index node() const;
+  Index node() const { return tape_ == 0 && !parameter_ ? -1 : find_node(); }
 
  private:
   friend class Tape<T>;
   friend class Parameter<T>;
-  void become_leaf_of(Parameter<T>& parameter);
+  Index find_node() const;
+  void become_leaf_of(const Parameter<T>& parameter);
   Tensor<T> value_;
   std::uint64_t tape_ = 0;  // the number of the tape that recorded this, 0 for a constant
   Index node_ = -1;
@@ -57,35 +56,4 @@ template <class T> class Parameter : public Var<T> {
   friend class Var<T>;
   std::string name_;
 };
-
-// How the gradient with respect to an output, dz, becomes the one with respect to an input.
-template <class T> using Rule = std::function<Var<T>(const Var<T>& dz, const Var<T>& z)>;
-// An input of a recorded operation: its node, and the rule that serves it.
-template <class T> struct Edge {
-  Index input = -1;  // -1: a constant, which needs no rule
-  Rule<T> rule;
-  bool uses_output = false;
-};
-
-// Pairs an input with its gradient rule, which takes (dz) or (dz, z), where z is the operation's
-// own result. The rule is dropped at once when x needs no gradient.
-template <class T, class F> Edge<T> wrt(const Var<T>& x, F rule) {
-  const Index input = x.node();
-  if (input < 0) return {};
-  if constexpr (std::is_invocable_v<F, const Var<T>&, const Var<T>&>)
-    return {input, std::move(rule), true};
-  else
-    return {input, [rule = std::move(rule)](const Var<T>& dz, const Var<T>&) { return rule(dz); }};
-}
-
-namespace detail {
-template <class T> Var<T> record(const char* name, Tensor<T> value, std::span<Edge<T>> edges);
-}
-
-// The value of an operation, recorded when one of its inputs needs a gradient.
-template <class T, class... Edges>
-Var<T> record(const char* name, Tensor<T> value, Edges... edges) {
-  Edge<T> all[] = {std::move(edges)...};
-  return detail::record<T>(name, std::move(value), all);
-}
 }  // namespace gradus

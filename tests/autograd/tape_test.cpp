@@ -71,6 +71,34 @@ TEST(Tape, TakesAParameterAsOneLeafAlsoAfterAnotherTapeHasUsedIt) {
   EXPECT_EQ(a.grad.item(), 2 + 7);
 }
 
+TEST(Tape, TwoThatTakeAParameterInTurnEachKnowItAsTheirs) {
+  Parameter<double> a("a", 3.0), b("b", 2.0);
+  Tape<double> outer;
+  Var<double> y = b * a;
+  for (int i = 0; i < 3; ++i) {
+    {
+      Tape<double> inner;
+      const Var<double> z = a * b * a;
+      EXPECT_EQ(inner.size(), 4) << inner.table();
+      EXPECT_EQ(gradient(z, {a})[0].item(), 12);
+    }
+    y = y + a;
+  }
+  EXPECT_EQ(outer.size(), 3 + 3) << outer.table();
+  EXPECT_EQ(gradient(y, {a})[0].item(), 2 + 3);
+}
+
+// A rule may record while the sweep goes on, which moves the tape's lists.
+TEST(CreateGraph, RecordsManyNodesWhileItSweeps) {
+  Tape<double> tape;
+  const Var<double> x = tape.leaf(1.1);
+  Var<double> y = x;
+  for (int i = 0; i < 100; ++i) y = y * x;
+  const Var<double> slope = gradient(y, {x}, {.create_graph = true})[0];
+  EXPECT_NEAR(slope.item(), 101 * std::pow(1.1, 100), 1e-8);
+  EXPECT_NEAR(gradient(slope, {x})[0].item(), 101 * 100 * std::pow(1.1, 99), 1e-6);
+}
+
 TEST(Tape, DoublesSixtyTimesInSixtyNodes) {
   Parameter<double> a("a", 1.0);
   Tape<double> tape;
