@@ -1,7 +1,4 @@
 #include "autograd/gradcheck.hpp"
-#include <algorithm>
-#include <cmath>
-#include <memory>
 #include <ostream>
 #include "tensor/random.hpp"
 

@@ -1,6 +1,4 @@
 #include "autograd/tape.hpp"
-#include <atomic>
-#include <cmath>
 #include "autograd/operations.hpp"
 
 namespace gradus {

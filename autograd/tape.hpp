@@ -1,7 +1,6 @@
 #pragma once
 #include <map>
 #include <memory>
-#include <memory_resource>
 #include "autograd/var.hpp"
 
 namespace gradus {

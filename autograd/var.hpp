@@ -1,5 +1,4 @@
 #pragma once
-#include <string>
 #include "tensor/tensor.hpp"
 
 namespace gradus {

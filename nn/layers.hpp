@@ -1,5 +1,4 @@
 #pragma once
-#include <cmath>
 #include "nn/parameters.hpp"
 #include "tensor/random.hpp"
 

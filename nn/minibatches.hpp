@@ -22,11 +22,8 @@ template <class T> class Minibatches {
       const Index n = std::min(batches->size_, std::ssize(batches->order_) - first);
       return rows(batches->examples_, std::span(batches->order_).subspan(first, n));
     }
-    Iterator& operator++() {
-      first = std::min(first + batches->size_, std::ssize(batches->order_));
-      return *this;
-    }
-    bool operator!=(const Iterator& other) const { return first != other.first; }
+    void operator++() { first += batches->size_; }
+    bool operator!=(const Iterator& end) const { return first < end.first; }
   };
   Iterator begin() const { return {this, 0}; }
   Iterator end() const { return {this, std::ssize(order_)}; }

@@ -1,6 +1,5 @@
 #pragma once
 #include <charconv>
-#include <cmath>
 #include "nn/parameters.hpp"
 
 namespace gradus::nn {
@@ -25,7 +24,7 @@ template <class T> class Optimizer {
       T* x = p.mutable_value().mutable_data();
       T* state[2] = {};
       for (std::size_t s = 0; s < state_.size(); ++s) state[s] = state_[s][k].mutable_data();
-      parallel_for(p.value().size(), 1 << 14, [&, g = p.grad.data()](Index begin, Index end) {
+      parallel_for(p.value().size(), 1 << 12, [&, g = p.grad.data()](Index begin, Index end) {
         update(x, g, state[0], state[1], begin, end);
       });
       p.grad = Tensor<T>();

@@ -16,13 +16,8 @@ template <class T> void add_scaled(Index n, T factor, const T* x, T* __restrict 
   for (Index i = 0; i < n; ++i) y[i] += factor * x[i];
 }
 
-double dot(Index n, const double* x, const double* y) {
-  double lanes[8] = {};
-  Index i = 0;
-  for (; i + 8 <= n; i += 8)
-    for (int k = 0; k < 8; ++k) lanes[k] += x[i + k] * y[i + k];
-  for (int k = 0; i < n; ++i, ++k) lanes[k] += x[i] * y[i];
-  return std::accumulate(lanes, lanes + 8, 0.0);
+double dot(Index n, const std::vector<double>& x, const std::vector<double>& y) {
+  return std::inner_product(x.begin(), x.begin() + n, y.begin(), 0.0);
 }
 
 // A symmetric matrix as Z^T T Z, with T tridiagonal and Z orthogonal.
@@ -43,17 +38,17 @@ Tridiagonal tridiagonalize(Tensor<double> matrix) {
     const Index size = n - k - 1;
     if (size == 0) break;
     std::copy_n(a + k * n + k + 1, size, v.begin());
-    const double norm = std::sqrt(dot(size, v.data(), v.data()));
+    const double norm = std::sqrt(dot(size, v, v));
     t.e[k] = v[0] > 0 ? -norm : norm;  // the sign with which v[0] does not cancel
     v[0] -= t.e[k];
     if (norm == 0) continue;
-    const double tau = 2 / dot(size, v.data(), v.data());
+    const double tau = 2 / dot(size, v, v);
     // B <- H B H for the block B after k: with p = tau B v and w = p - (tau/2)(p^T v) v this is
     // B - v w^T - w v^T.  Z <- H Z for its rows after k.
     double *b = a + (k + 1) * n + k + 1, *rows = z + (k + 1) * n;
     std::fill(p.begin(), p.end(), 0);
     for (Index i = 0; i < size; ++i) add_scaled(size, tau * v[i], b + i * n, p.data());
-    add_scaled(size, -tau / 2 * dot(size, p.data(), v.data()), v.data(), p.data());
+    add_scaled(size, -tau / 2 * dot(size, p, v), v.data(), p.data());
     parallel_for(size, std::max<Index>(1, 65536 / size), [&](Index begin, Index end) {
       for (Index i = begin; i < end; ++i)
         for (Index j = 0; j < size; ++j) b[i * n + j] -= v[i] * p[j] + p[i] * v[j];

@@ -23,9 +23,9 @@ template <class T> struct Printer {
   const Tensor<T>& x;
   const bool shortened = x.size() > kMostPrinted;
   bool scientific = false;
-  int digits = 0;         // after the point, at the most
-  std::size_t width = 0;  // of a number
-  std::size_t exponent_digits = 2;
+  int digits = 0;               // after the point, at the most
+  std::size_t width = 0;        // of a number
+  bool long_exponents = false;  // of three digits
   std::string out{};
   // Calls f(element) for what is printed. `run` is the number of elements from `axis` on.
   template <class F> void visit(int axis, Index offset, Index run, const F& f) {
@@ -40,8 +40,7 @@ template <class T> struct Printer {
     // Mantissas are padded with zeros, decimals with blanks, and a whole number ends in a point.
     if (scientific) {
       std::string text = fmt::format("{:#.{}e}", v, digits);
-      const auto exponent = text.find('e') + 2;
-      if (text.size() - exponent < exponent_digits) text.insert(exponent, 1, '0');
+      if (long_exponents && text.end()[-4] == 'e') text.insert(text.size() - 2, 1, '0');
       return text;
     }
     const int own = digits_needed(v, false);
@@ -85,7 +84,7 @@ template <class T> std::string to_string(const Tensor<T>& x) {
     least = std::min(least, std::fabs(v));
     most = std::max(most, std::fabs(v));
   });
-  if (most >= 1e100 || least < 1e-99) printer.exponent_digits = 3;
+  printer.long_exponents = most >= 1e100 || least < 1e-99;
   printer.scientific = most > 0 && (most >= 1e8 || least < 1e-4 || most / least > 1e3);
   printer.visit(0, 0, x.size(), [&](T v) {
     if (std::isfinite(v))

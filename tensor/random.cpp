@@ -1,7 +1,5 @@
 // Compiled without fused multiply-add (see CMakeLists.txt), so that every platform rounds alike.
 #include "tensor/random.hpp"
-#include <bit>
-#include <cmath>
 #include <locale>
 #include <numeric>
 #include <sstream>

@@ -1,8 +1,6 @@
 #pragma once
-#include <algorithm>
 #include <cmath>
 #include <random>
-#include <string>
 #include "tensor/tensor.hpp"
 
 namespace gradus {

@@ -1,6 +1,5 @@
 #include "tensor/io/idx.hpp"
 #include <zlib.h>
-#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <limits>

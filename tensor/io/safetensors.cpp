@@ -1,5 +1,4 @@
 #include "tensor/io/safetensors.hpp"
-#include <algorithm>
 #include <bit>
 #include <nlohmann/json.hpp>
 #include <set>
