@@ -3,7 +3,7 @@
 
 namespace gradus {
 namespace detail {
-constexpr Index kPiece = 1 << 15;  // elements that one thread takes at a time
+constexpr Index kPiece = 1 << 13;  // elements that one thread takes at a time
 
 // A tensor seen as (outer, n, inner), of which n is along one axis.
 struct Fold {

@@ -1,5 +1,4 @@
 #include "tensor/parallel.hpp"
-#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <cstdlib>
@@ -11,20 +10,16 @@
 
 namespace gradus {
 namespace {
-void pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
-}
-
 // Whether this thread is inside a piece: loops that it starts there run on it alone.
 thread_local bool inside_a_piece = false;
-// The workers and the one loop that they work on. Invariant: the loop's fields are written only
-// while the gate is closed and nobody is inside; a worker reads them only after it has entered.
+// The workers and the one loop that they work on. Each thread has its share of the pieces, the same
+// in each loop over as many, so that its caches hold what it wrote there; then it helps the others.
+// The caller is thread 0. Invariant: the loop's fields are written only while the gate is closed
+// and nobody is inside; a worker reads them only after it has entered.
 class Pool {
  public:
-  explicit Pool(int workers) {
-    for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
+  explicit Pool(int threads) : shares_(threads) {
+    for (int i = 1; i < threads; ++i) threads_.emplace_back([this, i] { work(i); });
   }
   ~Pool() {
     stopping_ = true;
@@ -37,13 +32,16 @@ class Pool {
     if (!owner) return false;
     n_ = n, grain_ = grain, function_ = function, body_ = body;
     failure_ = nullptr;
-    next_.store(0, std::memory_order_relaxed);
+    const Index pieces = (n + grain - 1) / grain, threads = std::ssize(shares_);
+    for (Index i = 0; i < threads; ++i) {
+      shares_[i].next.store(pieces * i / threads, std::memory_order_relaxed);
+      shares_[i].end = pieces * (i + 1) / threads;
+    }
     gate_.fetch_and(~kClosed, std::memory_order_release);
     announce();
-    take_pieces();
+    take_pieces(0);
     gate_.fetch_or(kClosed, std::memory_order_acq_rel);
-    for (int spins = 0; gate_.load(std::memory_order_acquire) != kClosed; ++spins)
-      spins < kSpins ? pause() : std::this_thread::yield();
+    while (gate_.load(std::memory_order_acquire) != kClosed) std::this_thread::yield();
     if (failure_) std::rethrow_exception(failure_);
     return true;
   }
@@ -53,27 +51,30 @@ class Pool {
     loop_.fetch_add(1, std::memory_order_release);
     loop_.notify_all();
   }
-  void take_pieces() {
+  void take_pieces(Index thread) {
     inside_a_piece = true;
-    for (Index begin; (begin = next_.fetch_add(grain_, std::memory_order_relaxed)) < n_;) {
-      try {
-        function_(body_, begin, std::min(begin + grain_, n_));
-      } catch (...) {
-        std::lock_guard lock(failure_mutex_);
-        failure_ = std::current_exception();
+    for (Index i = 0; i < std::ssize(shares_); ++i) {
+      Share& share = shares_[(thread + i) % std::ssize(shares_)];
+      for (Index p; (p = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) {
+        try {
+          function_(body_, p * grain_, std::min((p + 1) * grain_, n_));
+        } catch (...) {
+          std::lock_guard lock(failure_mutex_);
+          failure_ = std::current_exception();
+        }
       }
     }
     inside_a_piece = false;
   }
-  void work() {
+  void work(Index thread) {
     for (unsigned seen = 0; !stopping_; seen = loop_.load(std::memory_order_acquire)) {
       if (enter()) {
-        take_pieces();
+        take_pieces(thread);
         gate_.fetch_sub(1, std::memory_order_release);
       }
-      // While a model trains the next loop comes within microseconds: look before going to sleep.
+      // While a model trains the next loop comes soon, and waking up takes longer than that.
       for (int spins = 0; spins < kSpins && loop_.load(std::memory_order_acquire) == seen; ++spins)
-        pause();
+        std::this_thread::yield();
       loop_.wait(seen, std::memory_order_acquire);
     }
   }
@@ -84,15 +85,19 @@ class Pool {
     return false;
   }
   static constexpr unsigned kClosed = 1u << 31;  // the other bits of the gate count who is inside
-  static constexpr int kSpins = 500;             // about 10 microseconds
+  static constexpr int kSpins = 500;             // about 100 microseconds
+  struct alignas(64) Share {
+    std::atomic<Index> next{0};
+    Index end = 0;
+  };
   std::mutex owner_, failure_mutex_;
   std::atomic<unsigned> gate_{kClosed}, loop_{0};
   std::atomic<bool> stopping_{false};
-  std::atomic<Index> next_{0};
   Index n_ = 0, grain_ = 1;
   detail::PieceFunction function_ = nullptr;
   const void* body_ = nullptr;
   std::exception_ptr failure_;
+  std::vector<Share> shares_;
   std::vector<std::thread> threads_;
 };
 
@@ -115,7 +120,7 @@ int num_threads() {
 
 void detail::run_pieces(Index n, Index grain, PieceFunction function, const void* body) {
   if (!inside_a_piece && num_threads() > 1) {
-    static Pool pool(num_threads() - 1);
+    static Pool pool(num_threads());
     if (pool.run(n, grain, function, body)) return;
   }
   for (Index begin = 0; begin < n; begin += grain)
