@@ -1,16 +1,15 @@
 #include "tensor/matmul.hpp"
-#include <algorithm>
 
 // c = a b, with m x k times k x n.
 // The naive loops read every number of b from memory once for every row of a. Here the work is cut
 // into tiles of c, kRows x kColumns numbers that stay in vector registers while k runs: each number
-// loaded is then used kRows or kColumns times. The tile's operands are first copied ("packed") into
-// panels in exactly the order in which the tile reads them,
+// loaded is then used kRows or kColumns times. What a tile reads is kRows rows of a and kColumns
+// columns of b, a panel of each. A panel that is read often is first copied ("packed") in exactly
+// the order in which the tile reads it,
 //     panel of a: kRows numbers for k = 0, kRows for k = 1, ...        (zeros beyond the edge)
 //     panel of b: kColumns numbers for k = 0, kColumns for k = 1, ...
-// so that the innermost loop reads memory in order. The panels of a, kMostA numbers at a time, stay
-// in the second cache while those of b go past. Packing reads a and b through two strides, which is
-// why the transposed products cost the same.
+// A panel that lies in memory well enough, or is read too seldom to repay a copy, stays where it
+// is. All are read through two strides, which is why the transposed products cost the same.
 namespace gradus {
 namespace {
 #if defined(__AVX512F__)
@@ -29,8 +28,10 @@ template <class T> struct Tile {
   static constexpr Index kLanes = kVectorBytes / sizeof(T), kColumns = kVectors * kLanes;
 };
 
-constexpr Index kDepth = 512;      // of k at a time, at most
-constexpr Index kMostA = 1 << 18;  // numbers of a at a time
+constexpr Index kDepth = 512;     // of k at a time, at most
+constexpr Index kBlockRows = 96;  // of a: its panels stay in the second cache, b's go past them
+constexpr Index kFewRows = 256;   // of a: too few to repay a copy of b
+constexpr Index kPieceWork = 1 << 17;  // multiplications and additions that are worth a thread
 
 // A matrix seen through strides: element (i, j) stands at data[i * row + j * column].
 template <class T> struct View {
@@ -59,9 +60,14 @@ template <Index Width, class T>
 void pack(View<T> x, Index width, Index depth, T* __restrict panel) {
   constexpr Index kLanes = Tile<T>::kLanes;
   if (x.row == 1) {
-    if (width < Width) std::fill_n(panel, Width * depth, T(0));
-    for (Index k = 0; k < depth; ++k)  // a constant width is copied without a loop
-      std::copy_n(x.data + k * x.column, width == Width ? Width : width, panel + k * Width);
+    for (Index k = 0; k < depth; ++k) {
+      const T* from = x.data + k * x.column;
+      T* to = panel + k * Width;
+      if (width == Width)
+        std::memcpy(to, from, Width * sizeof(T));
+      else
+        std::fill_n(std::copy_n(from, width, to), Width - width, T(0));
+    }
   } else {
     for (Index k = 0; k < depth; k += kLanes)
       for (Index i = 0; i < Width; i += kLanes) {
@@ -80,39 +86,6 @@ void pack(View<T> x, Index width, Index depth, T* __restrict panel) {
   }
 }
 
-// c (+)= the product of two panels, for the rows and columns of the tile that c has.
-template <class T>
-void multiply_panels(const T* __restrict a, const T* __restrict b, Index depth, bool add,
-                     T* __restrict c, Index stride, Index rows, Index columns) {
-  using Vector = typename Tile<T>::Vector;
-  constexpr Index kLanes = Tile<T>::kLanes, kColumns = Tile<T>::kColumns;
-  Vector sums[kRows][kVectors] = {};
-  for (Index k = 0; k < depth; ++k, a += kRows, b += kColumns) {
-    Vector bk[kVectors];
-    for (int v = 0; v < kVectors; ++v) std::memcpy(&bk[v], b + v * kLanes, sizeof(Vector));
-#pragma GCC unroll 12
-    for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) sums[i][v] += a[i] * bk[v];
-  }
-  if (rows == kRows && columns == kColumns) {
-    for (int i = 0; i < kRows; ++i)
-      for (int v = 0; v < kVectors; ++v) {
-        T* to = c + i * stride + v * kLanes;
-        Vector old = {};
-        if (add) std::memcpy(&old, to, sizeof(Vector));
-        old += sums[i][v];
-        std::memcpy(to, &old, sizeof(Vector));
-      }
-  } else {
-    T tile[kRows * kColumns];
-    std::memcpy(tile, sums, sizeof(tile));
-    for (Index i = 0; i < rows; ++i)
-      for (Index j = 0; j < columns; ++j)
-        c[i * stride + j] = tile[i * kColumns + j] + (add ? c[i * stride + j] : T(0));
-  }
-}
-
 Index panels(Index extent, Index width) { return (extent + width - 1) / width; }
 
 // The size, a multiple of `unit`, of equal parts of which none is larger than `most`.
@@ -120,54 +93,101 @@ Index part(Index extent, Index most, Index unit) {
   return panels(panels(extent, panels(extent, most)), unit) * unit;
 }
 
-template <class T> void multiply(View<T> a, View<T> b, T* c, Index m, Index n, Index k) {
-  constexpr Index kColumns = Tile<T>::kColumns;
-  const Index most_depth = part(k, kDepth, 1);
-  const Index most_rows = part(m, std::max<Index>(kRows, kMostA / most_depth), kRows);
-  auto packed = Tensor<T>::uninitialized({most_rows * most_depth});
-  T* const a_packed = packed.mutable_data();
-  for (Index k0 = 0; k0 < k; k0 += most_depth)
-    for (Index i0 = 0; i0 < m; i0 += most_rows) {
-      const Index rows = std::min(most_rows, m - i0), depth = std::min(most_depth, k - k0);
-      const Index a_panels = panels(rows, kRows), b_panels = panels(n, kColumns);
-      parallel_for(a_panels, 4, [&](Index begin, Index end) {
-        for (Index i = begin * kRows; i < std::min(end * kRows, rows); i += kRows)
-          pack<kRows>(a.at(i0 + i, k0), std::min<Index>(kRows, rows - i), depth,
-                      a_packed + i * depth);
-      });
-      const Index grain = std::max<Index>(1, (1 << 19) / (rows * depth * kColumns));  // of panels
-      // Packs the panels [first, last) of b, and multiplies each by all panels of a, in `parts`.
-      auto sweep = [&](Index first, Index last, Index parts) {
-        parallel_for((last - first) * parts, grain, [&](Index begin, Index end) {
-          auto packed = Tensor<T>::uninitialized({kColumns * depth});
-          T* const b_packed = packed.mutable_data();
-          for (Index piece = begin; piece < end; ++piece) {
-            const Index j = (first + piece / parts) * kColumns, columns = std::min(kColumns, n - j);
-            pack<kColumns>(b.at(k0, j).transposed(), columns, depth, b_packed);
-            const Index p0 = piece % parts * a_panels / parts;
-            const Index p1 = (piece % parts + 1) * a_panels / parts;
-            for (Index i = p0 * kRows; i < std::min(p1 * kRows, rows); i += kRows)
-              multiply_panels(a_packed + i * depth, b_packed, depth, k0 > 0, c + (i0 + i) * n + j,
-                              n, std::min<Index>(kRows, rows - i), columns);
-          }
-        });
-      };
-      // As many panels as all threads can share, then each of the others by all threads.
-      const Index threads = b_panels > grain ? num_threads() : 1;
-      const Index whole = b_panels / threads * threads;
-      sweep(0, whole, 1);
-      sweep(whole, b_panels, threads);
+// An operand as panels of Width rows and `depth` columns; b is seen through its transpose. Whole
+// panels stay where they are, if they may; the others are packed.
+template <Index Width, class T> struct Panels {
+  Panels(View<T> x, Index rows, Index depth, bool may_stay)
+      : x(x),
+        rows(rows),
+        depth(depth),
+        in_place(may_stay ? rows / Width : 0),
+        packed(Tensor<T>::uninitialized({(count() - in_place) * Width * depth})) {
+    T* const first = packed.mutable_data();
+    parallel_for(count() - in_place, panels(1 << 13, Width * depth), [&](Index begin, Index end) {
+      for (Index p = begin; p < end; ++p)
+        pack<Width>(x.at((in_place + p) * Width, 0), height(in_place + p), depth,
+                    first + p * Width * depth);
+    });
+  }
+  Index count() const { return panels(rows, Width); }
+  Index height(Index p) const { return std::min(Width, rows - p * Width); }
+  View<T> operator[](Index p) const {
+    if (p < in_place) return x.at(p * Width, 0);
+    return {packed.data() + (p - in_place) * Width * depth, 1, Width};
+  }
+  View<T> x;
+  Index rows, depth, in_place;
+  Tensor<T> packed;
+};
+
+// A tile of c, with rows `stride` apart, becomes the product of two panels, or has it added.
+template <class T>
+void multiply_tile(View<T> a, View<T> b, Index depth, bool add, T* c, Index stride) {
+  using Vector = typename Tile<T>::Vector;
+  constexpr Index kLanes = Tile<T>::kLanes;
+  Vector sums[kRows][kVectors] = {};
+  for (int i = 0; i < kRows; ++i)  // so that c is there when it is written
+    for (int v = 0; v < kVectors; ++v) __builtin_prefetch(c + i * stride + v * kLanes, 1);
+  for (Index k = 0; k < depth; ++k, a.data += a.column, b.data += b.column) {
+    Vector bk[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      std::memcpy(&bk[v], b.data + v * kLanes, sizeof(Vector));
+      __builtin_prefetch(b.data + v * kLanes + 8 * b.column);
+    }
+    for (int i = 0; i < kRows; ++i)
+      for (int v = 0; v < kVectors; ++v) sums[i][v] += a.data[i * a.row] * bk[v];
+  }
+  for (int i = 0; i < kRows; ++i)
+    for (int v = 0; v < kVectors; ++v) {
+      T* to = c + i * stride + v * kLanes;
+      Vector old = {};
+      if (add) std::memcpy(&old, to, sizeof(Vector));
+      old += sums[i][v];
+      std::memcpy(to, &old, sizeof(Vector));
     }
 }
 
-// c = a b where packing would cost more than it saves.
-template <class T> void multiply_small(View<T> a, View<T> b, T* c, Index m, Index n, Index k) {
-  for (Index i = 0; i < m; ++i)
-    for (Index j = 0; j < n; ++j) {
-      T sum = 0;
-      for (Index l = 0; l < k; ++l) sum += *a.at(i, l).data * *b.at(l, j).data;
-      c[i * n + j] = sum;
+// c, with rows `stride` apart, becomes the product of all panels, or has it added. Of many rows
+// each thread takes some; of few, each takes some columns.
+template <class T>
+void multiply_panels(const Panels<kRows, T>& a, const Panels<Tile<T>::kColumns, T>& b, bool add,
+                     T* c, Index stride) {
+  constexpr Index kColumns = Tile<T>::kColumns;
+  const Index block_rows = part(a.rows, kBlockRows, kRows), blocks = panels(a.rows, block_rows);
+  const Index tasks = blocks * b.count();
+  const Index grain = panels(kPieceWork * tasks, a.rows * b.rows * a.depth);
+  parallel_for(tasks, grain, [&](Index begin, Index end) {
+    for (Index task = begin; task < end; ++task) {
+      const Index block = a.rows > kFewRows ? task / b.count() : task % blocks;
+      const Index q = a.rows > kFewRows ? task % b.count() : task / blocks;
+      const Index last = std::min((block + 1) * block_rows / kRows, a.count());
+      for (Index p = block * block_rows / kRows; p < last; ++p) {
+        T* const to = c + p * kRows * stride + q * kColumns;
+        const Index rows = a.height(p), columns = b.height(q);
+        if (rows == kRows && columns == kColumns) {
+          multiply_tile(a[p], b[q], a.depth, add, to, stride);
+          continue;
+        }
+        T tile[kRows * kColumns];
+        multiply_tile(a[p], b[q], a.depth, false, tile, kColumns);
+        for (Index i = 0; i < rows; ++i)
+          for (Index j = 0; j < columns; ++j)
+            to[i * stride + j] = tile[i * kColumns + j] + (add ? to[i * stride + j] : T(0));
+      }
     }
+  });
+}
+
+template <class T> void multiply(View<T> a, View<T> b, T* c, Index m, Index n, Index k) {
+  constexpr Index kColumns = Tile<T>::kColumns;
+  const Index most_depth = part(k, kDepth, 1);
+  for (Index k0 = 0; k0 < k; k0 += most_depth) {
+    const Index depth = std::min(most_depth, k - k0);
+    const Panels<kRows, T> as(a.at(0, k0), m, depth, a.column == 1);
+    const Panels<kColumns, T> bs(b.at(k0, 0).transposed(), n, depth,
+                                 b.column == 1 && m <= kFewRows);
+    multiply_panels(as, bs, k0 > 0, c, n);
+  }
 }
 }  // namespace
 
@@ -187,11 +207,12 @@ Tensor<T> detail::product(const char* operation, const Tensor<T>& x, bool transp
          : x.shape()[1] == y.shape()[0] ? " Without a transpose, use matmul."
                                         : "");
   }
+  if (m * n * k == 0) return Tensor<T>({m, n});
   View<T> a{x.data(), x.shape()[1], 1}, b{y.data(), y.shape()[1], 1};
   if (transpose_x) a = a.transposed();
   if (transpose_y) b = b.transposed();
   auto result = Tensor<T>::uninitialized({m, n});
-  (m * n * k < 512 ? multiply_small<T> : multiply<T>)(a, b, result.mutable_data(), m, n, k);
+  multiply(a, b, result.mutable_data(), m, n, k);
   return result;
 }
 

@@ -82,6 +82,7 @@ TYPED_TEST(Matmul, IsExactForWholeNumbersInOddShapes) {
 
 TYPED_TEST(Matmul, IsExactForWholeNumbersAtTheEdgesOfTheBlocks) {
   for (Index k : {255, 256, 257, 511, 512, 513}) this->expect_exact(19, k, 35);
+  for (Index m : {95, 96, 97, 193, 255, 256, 257, 258, 300}) this->expect_exact(m, 33, 71);
   for (Index m : {1023, 1024, 1025, 1031, 2050}) this->expect_exact(m, 9, 17);
   for (Index n : {2047, 2048, 2049, 2063, 4100}) this->expect_exact(7, 9, n);
   this->expect_exact(1030, 260, 5);
@@ -92,17 +93,19 @@ TYPED_TEST(Matmul, IsExactForWholeNumbersAtTheEdgesOfTheBlocks) {
   this->expect_exact(1, 1, 5003);
 }
 
-// Blocks of rows, of columns and of the sum; compared in the rows beside the blocks' edges.
-TYPED_TEST(Matmul, IsExactForWholeNumbersWhereAllEdgesMeet) {
-  const auto a = whole_numbers<TypeParam>({1033, 261}, 1),
-             b = whole_numbers<TypeParam>({261, 2053}, 2);
-  const std::vector<Index> indices = {0, 1, 7, 8, 511, 1018, 1023, 1024, 1025, 1032};
-  const std::span<const Index> some(indices);
-  const auto expected = exact_product(rows(a, some), b);
-  for (const Tensor<TypeParam>& c :
-       {matmul(a, b), matmul_tn(transpose(a), b), matmul_nt(a, transpose(b))}) {
-    const auto got = rows(c, some);
-    ASSERT_TRUE(std::equal(got.begin(), got.end(), expected.begin(), expected.end()));
+// Several blocks of rows or of columns, and of the sum; compared in some rows, those at edges too.
+TYPED_TEST(Matmul, IsExactForWholeNumbersWhereBlocksMeet) {
+  for (const auto& [m, n] : {std::pair<Index, Index>{2065, 45}, {301, 2070}}) {
+    const Index k = 1021;
+    const auto a = whole_numbers<TypeParam>({m, k}, 1), b = whole_numbers<TypeParam>({k, n}, 2);
+    const std::vector<Index> indices = {0, 1, 11, 12, 95, 96, 255, 256, 299, m / 2, m - 2, m - 1};
+    const std::span<const Index> some(indices);
+    const auto expected = exact_product(rows(a, some), b);
+    for (const Tensor<TypeParam>& c :
+         {matmul(a, b), matmul_tn(transpose(a), b), matmul_nt(a, transpose(b))}) {
+      const auto got = rows(c, some);
+      ASSERT_TRUE(std::equal(got.begin(), got.end(), expected.begin(), expected.end()));
+    }
   }
 }
 
