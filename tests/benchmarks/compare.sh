@@ -8,8 +8,8 @@ usage() {
 usage: compare.sh
 
 Runs `vae_epoch 3` and `vae_pytorch.py 3` in turn, three times at each of PyTorch's settings: 1 and 2
-threads, OpenBLAS on pthreads and on OpenMP, its kernels with and without AVX-512. Takes some five
-minutes. Installs what is missing of PyTorch and both OpenBLAS from Debian or Ubuntu packages.
+threads, OpenBLAS on pthreads and on OpenMP, its kernels with and without AVX-512. Takes some
+twelve minutes. Installs what is missing of PyTorch and both OpenBLAS from Debian or Ubuntu packages.
 TEXT
 }
 
