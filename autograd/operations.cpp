@@ -6,7 +6,7 @@
 
 namespace gradus {
 // Below, a line is an operation: its function in tensor/, the name that a tape shows, and its
-// rules.
+// rules. A rule is made only if its input needs a gradient, and holds z only if it uses it.
 
 // Of x: dx.
 #define GRADUS_UNARY(f, name, dx)                                                    \
