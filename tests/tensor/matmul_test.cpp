@@ -93,7 +93,7 @@ TYPED_TEST(Matmul, IsExactForWholeNumbersAtTheEdgesOfTheBlocks) {
   this->expect_exact(1, 1, 5003);
 }
 
-// Several blocks of rows or of columns, and of the sum; compared in some rows, those at edges too.
+// Several blocks of rows and of the sum, and many columns; compared in some rows, also at edges.
 TYPED_TEST(Matmul, IsExactForWholeNumbersWhereBlocksMeet) {
   for (const auto& [m, n] : {std::pair<Index, Index>{2065, 45}, {301, 2070}}) {
     const Index k = 1021;
