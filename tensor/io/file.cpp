@@ -7,14 +7,11 @@
 
 namespace gradus::io {
 std::string read_file(const std::filesystem::path& path) {
-  std::error_code code;
-  if (std::filesystem::is_directory(path, code))
-    fail("cannot read {}: it is a directory", path.string());
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::ostringstream bytes;
   if (file && file.peek() != std::ifstream::traits_type::eof()) bytes << file.rdbuf();
-  if (!file.is_open() || file.bad() || errno)
+  if (!file.is_open() || file.bad() || !bytes)
     fail("cannot read {}: {}", path.string(), std::strerror(errno ? errno : EIO));
   return std::move(bytes).str();
 }

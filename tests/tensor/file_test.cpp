@@ -35,7 +35,7 @@ TEST(File, ThatCannotBeReadIsAnErrorWithItsReason) {
   EXPECT_EQ(error_of([&] { io::read_file(none); }),
             "cannot read " + none + ": No such file or directory");
   EXPECT_EQ(error_of([&] { io::read_file(directory.path()); }),
-            "cannot read " + directory.path().string() + ": it is a directory");
+            "cannot read " + directory.path().string() + ": Is a directory");
   EXPECT_THROW(io::read_file(""), Error);
   testing::write_bytes(directory / "file", "x");
   EXPECT_EQ(error_of([&] { io::read_file(directory / "file/inside"); }),
