@@ -63,8 +63,7 @@ template <class T> Var<T> kl(const Bernoulli<T>& p, const Bernoulli<T>& q) {
   return per_example(one + zero);
 }
 
-// (N, K) with a 1 in each row where its label says. Throws Error when a label is not in 0, ...,
-// K-1.
+// (N, K) with a 1 in each row where its label says. Throws Error when one is not in 0, ..., K - 1.
 template <class T> Tensor<T> one_hot(const std::vector<Index>& labels, Index classes) {
   return gradus::rows(identity<T>(classes), labels);
 }

@@ -4,7 +4,6 @@
 // Elementwise functions. Two operands broadcast as in NumPy; where their shapes do not, they throw
 // Error with both shapes and the axis.
 namespace gradus {
-
 #define GRADUS_UNARY(f) template <class T> Tensor<T> f(const Tensor<T>& x);
 
 // clang-format off

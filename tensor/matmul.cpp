@@ -4,34 +4,34 @@
 // The naive loops read every number of b from memory once for every row of a. Here the work is cut
 // into tiles of c, kRows x kColumns numbers that stay in vector registers while k runs: each number
 // loaded is then used kRows or kColumns times. What a tile reads is kRows rows of a and kColumns
-// columns of b, a panel of each. A panel that is read often is first copied ("packed") in exactly
-// the order in which the tile reads it,
+// columns of b, a panel of each, through two strides, which is why the transposed products cost the
+// same. A panel that lies badly in memory is first copied ("packed") in exactly the order in which
+// the tile reads it,
 //     panel of a: kRows numbers for k = 0, kRows for k = 1, ...        (zeros beyond the edge)
 //     panel of b: kColumns numbers for k = 0, kColumns for k = 1, ...
-// A panel that lies in memory well enough, or is read too seldom to repay a copy, stays where it
-// is. All are read through two strides, which is why the transposed products cost the same.
+// by the thread that reads it and just before, so that it is in that thread's nearest caches.
 namespace gradus {
 namespace {
 #if defined(__AVX512F__)
-constexpr int kVectorBytes = 64, kRows = 12;
+constexpr int kVectorBytes = 64, kRows = 12, kRowStep = 4;
 #elif defined(__AVX__)
-constexpr int kVectorBytes = 32, kRows = 6;
+constexpr int kVectorBytes = 32, kRows = 6, kRowStep = 2;
 #elif defined(__aarch64__)
-constexpr int kVectorBytes = 16, kRows = 8;
+constexpr int kVectorBytes = 16, kRows = 8, kRowStep = 4;
 #else
-constexpr int kVectorBytes = 16, kRows = 4;
+constexpr int kVectorBytes = 16, kRows = 4, kRowStep = 2;
 #endif
 constexpr int kVectors = 2;  // side by side in a tile: kRows * kVectors running sums
-
+// At an edge of c a tile has fewer rows, by steps of kRowStep, or only one vector side by side.
 template <class T> struct Tile {
   typedef T Vector __attribute__((vector_size(kVectorBytes)));
   static constexpr Index kLanes = kVectorBytes / sizeof(T), kColumns = kVectors * kLanes;
 };
-
 constexpr Index kDepth = 512;     // of k at a time, at most
 constexpr Index kBlockRows = 96;  // of a: its panels stay in the second cache, b's go past them
-constexpr Index kFewRows = 256;   // of a: too few to repay a copy of b
+constexpr Index kFewRows = 256;   // of a: all threads read all of them
 constexpr Index kPieceWork = 1 << 17;  // multiplications and additions that are worth a thread
+constexpr Index panels(Index extent, Index width) { return (extent + width - 1) / width; }
 
 // A matrix seen through strides: element (i, j) stands at data[i * row + j * column].
 template <class T> struct View {
@@ -39,6 +39,8 @@ template <class T> struct View {
   Index row, column;
   View at(Index i, Index j) const { return {data + i * row + j * column, row, column}; }
   View transposed() const { return {data, column, row}; }
+  // Rows that are a multiple of 2 KiB apart share few places in the caches: each drives others out.
+  bool lies_well() const { return std::max(row, column) * sizeof(T) % 2048 != 0; }
 };
 
 // Transposes as many vectors as a vector has lanes. A round takes the first and the second half of
@@ -59,135 +61,133 @@ template <class V, std::size_t... I> void transpose_tile(V* x, std::index_sequen
 template <Index Width, class T>
 void pack(View<T> x, Index width, Index depth, T* __restrict panel) {
   constexpr Index kLanes = Tile<T>::kLanes;
-  if (x.row == 1) {
-    for (Index k = 0; k < depth; ++k) {
-      const T* from = x.data + k * x.column;
-      T* to = panel + k * Width;
-      if (width == Width)
-        std::memcpy(to, from, Width * sizeof(T));
-      else
-        std::fill_n(std::copy_n(from, width, to), Width - width, T(0));
-    }
-  } else {
-    for (Index k = 0; k < depth; k += kLanes)
-      for (Index i = 0; i < Width; i += kLanes) {
-        typename Tile<T>::Vector tile[kLanes] = {};
-        const Index run = std::min(kLanes, depth - k);
-        for (Index row = 0; row < std::min(kLanes, width - i); ++row)
-          if (run == kLanes)
-            std::memcpy(&tile[row], x.data + (i + row) * x.row + k, sizeof(tile[0]));
-          else
-            std::memcpy(&tile[row], x.data + (i + row) * x.row + k, run * sizeof(T));
-        transpose_tile(tile, std::make_index_sequence<kLanes>());
-        for (Index c = 0; c < run; ++c)
-          std::memcpy(panel + (k + c) * Width + i, &tile[c],
-                      std::min(kLanes, Width - i) * sizeof(T));
+  for (Index k = 0; x.row == 1 && k < depth; ++k)
+    if (width == Width)
+      std::memcpy(panel + k * Width, x.at(0, k).data, Width * sizeof(T));
+    else
+      std::fill_n(std::copy_n(x.at(0, k).data, width, panel + k * Width), Width - width, T(0));
+  for (Index k = 0; x.row != 1 && k < depth; k += kLanes)
+    for (Index i = 0; i < Width; i += kLanes) {
+      const Index run = std::min(kLanes, depth - k), rows = std::min(kLanes, Width - i);
+      typename Tile<T>::Vector tile[kLanes];
+      if (run == kLanes && rows <= width - i) {
+        for (Index row = 0; row < kLanes; ++row)  // those beyond `rows` are not copied out
+          std::memcpy(&tile[row], x.at(i + std::min(row, rows - 1), k).data, sizeof(tile[0]));
+      } else {
+        std::memset(tile, 0, sizeof(tile));
+        for (Index row = 0; row < std::min(rows, width - i); ++row)
+          std::memcpy(&tile[row], x.at(i + row, k).data, run * sizeof(T));
       }
-  }
+      transpose_tile(tile, std::make_index_sequence<kLanes>());
+      for (Index c = 0; c < run; ++c)
+        std::memcpy(panel + (k + c) * Width + i, &tile[c], rows * sizeof(T));
+    }
 }
 
-Index panels(Index extent, Index width) { return (extent + width - 1) / width; }
+// An operand as panels of Width rows and `depth` columns; b is seen through its transpose. A panel
+// that may stay is read where it lies, if its rows are a multiple of Step, which tiles fit.
+template <Index Width, Index Step, class T> struct Panels {
+  View<T> x;
+  Index rows, depth;
+  bool may_stay;
+  Tensor<T> packed{};  // all panels, or none
 
-// The size, a multiple of `unit`, of equal parts of which none is larger than `most`.
-Index part(Index extent, Index most, Index unit) {
-  return panels(panels(extent, panels(extent, most)), unit) * unit;
-}
-
-// An operand as panels of Width rows and `depth` columns; b is seen through its transpose. Whole
-// panels stay where they are, if they may; the others are packed.
-template <Index Width, class T> struct Panels {
-  Panels(View<T> x, Index rows, Index depth, bool may_stay)
-      : x(x),
-        rows(rows),
-        depth(depth),
-        in_place(may_stay ? rows / Width : 0),
-        packed(Tensor<T>::uninitialized({(count() - in_place) * Width * depth})) {
-    T* const first = packed.mutable_data();
-    parallel_for(count() - in_place, panels(1 << 13, Width * depth), [&](Index begin, Index end) {
-      for (Index p = begin; p < end; ++p)
-        pack<Width>(x.at((in_place + p) * Width, 0), height(in_place + p), depth,
-                    first + p * Width * depth);
-    });
-  }
   Index count() const { return panels(rows, Width); }
   Index height(Index p) const { return std::min(Width, rows - p * Width); }
-  View<T> operator[](Index p) const {
-    if (p < in_place) return x.at(p * Width, 0);
-    return {packed.data() + (p - in_place) * Width * depth, 1, Width};
+  Index size() const { return Width * depth; }  // of a packed panel
+
+  // Packs panels that every thread is going to read.
+  void share() {
+    if (may_stay) return;
+    packed = Tensor<T>::uninitialized({count() * size()});
+    T* const first = packed.mutable_data();
+    parallel_for(count(), panels(1 << 13, size()), [&](Index begin, Index end) {
+      for (Index p = begin; p < end; ++p)
+        pack<Width>(x.at(p * Width, 0), height(p), depth, first + p * size());
+    });
   }
-  View<T> x;
-  Index rows, depth, in_place;
-  Tensor<T> packed;
+  // Panel p: where it lies, or shared, or packed into `room`.
+  View<T> panel(Index p, T* room) const {
+    if (!packed.empty()) return {packed.data() + p * size(), 1, Width};
+    if (may_stay && height(p) % Step == 0) return x.at(p * Width, 0);
+    pack<Width>(x.at(p * Width, 0), height(p), depth, room);
+    return {room, 1, Width};
+  }
 };
 
 // A tile of c, with rows `stride` apart, becomes the product of two panels, or has it added.
-template <class T>
+template <int Rows, int Vectors, class T>
 void multiply_tile(View<T> a, View<T> b, Index depth, bool add, T* c, Index stride) {
   using Vector = typename Tile<T>::Vector;
   constexpr Index kLanes = Tile<T>::kLanes;
-  Vector sums[kRows][kVectors] = {};
-  for (int i = 0; i < kRows; ++i)  // so that c is there when it is written
-    for (int v = 0; v < kVectors; ++v) __builtin_prefetch(c + i * stride + v * kLanes, 1);
+  Vector sums[Rows][Vectors] = {};
+  for (int i = 0; i < Rows; ++i)  // so that c is there when it is written
+    for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + i * stride + v * kLanes, 1);
   for (Index k = 0; k < depth; ++k, a.data += a.column, b.data += b.column) {
-    Vector bk[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
+    Vector bk[Vectors];
+    for (int v = 0; v < Vectors; ++v) {
       std::memcpy(&bk[v], b.data + v * kLanes, sizeof(Vector));
       __builtin_prefetch(b.data + v * kLanes + 8 * b.column);
     }
-    for (int i = 0; i < kRows; ++i)
-      for (int v = 0; v < kVectors; ++v) sums[i][v] += a.data[i * a.row] * bk[v];
+    for (int i = 0; i < Rows; ++i)
+      for (int v = 0; v < Vectors; ++v) sums[i][v] += a.data[i * a.row] * bk[v];
   }
-  for (int i = 0; i < kRows; ++i)
-    for (int v = 0; v < kVectors; ++v) {
+  for (int i = 0; i < Rows; ++i)
+    for (int v = 0; v < Vectors; ++v) {
       T* to = c + i * stride + v * kLanes;
       Vector old = {};
       if (add) std::memcpy(&old, to, sizeof(Vector));
-      old += sums[i][v];
-      std::memcpy(to, &old, sizeof(Vector));
+      std::memcpy(to, &(sums[i][v] += old), sizeof(Vector));
     }
 }
 
-// c, with rows `stride` apart, becomes the product of all panels, or has it added. Of many rows
-// each thread takes some; of few, each takes some columns.
+// The same for the first `rows` x `columns` of a tile, by the smallest tile that covers them.
+template <int Rows = kRows, class T>
+void multiply_panels(View<T> a, View<T> b, Index rows, Index columns, Index depth, bool add, T* c,
+                     Index stride) {
+  constexpr Index kLanes = Tile<T>::kLanes, kColumns = Tile<T>::kColumns;
+  if constexpr (Rows > kRowStep)
+    if (rows <= Rows - kRowStep)
+      return multiply_panels<Rows - kRowStep>(a, b, rows, columns, depth, add, c, stride);
+  const auto f = columns <= kLanes ? multiply_tile<Rows, 1, T> : multiply_tile<Rows, kVectors, T>;
+  if (rows == Rows && columns % kLanes == 0) return f(a, b, depth, add, c, stride);
+  T tile[Rows * kColumns];
+  f(a, b, depth, false, tile, kColumns);
+  for (Index i = 0; i < rows; ++i)
+    for (Index j = 0; j < columns; ++j)
+      c[i * stride + j] = tile[i * kColumns + j] + (add ? c[i * stride + j] : T(0));
+}
+
+// c becomes the product, or has it added. A c of few rows is shared out by columns, and all threads
+// read the panels of a; one of many rows by blocks of rows, and they read those of b. However it is
+// shared out, a number of c is the same sum.
 template <class T>
-void multiply_panels(const Panels<kRows, T>& a, const Panels<Tile<T>::kColumns, T>& b, bool add,
-                     T* c, Index stride) {
-  constexpr Index kColumns = Tile<T>::kColumns;
-  const Index block_rows = part(a.rows, kBlockRows, kRows), blocks = panels(a.rows, block_rows);
-  const Index tasks = blocks * b.count();
-  const Index grain = panels(kPieceWork * tasks, a.rows * b.rows * a.depth);
-  parallel_for(tasks, grain, [&](Index begin, Index end) {
+void multiply(Panels<kRows, kRowStep, T> a, Panels<Tile<T>::kColumns, Tile<T>::kLanes, T> b,
+              bool add, T* c) {
+  const Index m = a.rows, n = b.rows, depth = a.depth, threads = num_threads();
+  const bool few_rows = m <= kFewRows;
+  few_rows ? a.share() : b.share();
+  const Index blocks = few_rows ? std::min(a.count(), panels(threads, b.count()))
+                                : panels(panels(m, kBlockRows), threads) * threads;
+  const Index groups = few_rows ? b.count() : 1, tasks = blocks * groups;
+  parallel_for(tasks, panels(kPieceWork * tasks, m * n * depth), [&](Index begin, Index end) {
+    std::array<View<T>, panels(kFewRows, kRows)> block;
+    auto room = Tensor<T>::uninitialized({b.size() + panels(a.count(), blocks) * a.size()});
+    T *const of_b = room.mutable_data(), *const of_a = of_b + b.size();
     for (Index task = begin; task < end; ++task) {
-      const Index block = a.rows > kFewRows ? task / b.count() : task % blocks;
-      const Index q = a.rows > kFewRows ? task % b.count() : task / blocks;
-      const Index last = std::min((block + 1) * block_rows / kRows, a.count());
-      for (Index p = block * block_rows / kRows; p < last; ++p) {
-        T* const to = c + p * kRows * stride + q * kColumns;
-        const Index rows = a.height(p), columns = b.height(q);
-        if (rows == kRows && columns == kColumns) {
-          multiply_tile(a[p], b[q], a.depth, add, to, stride);
-          continue;
-        }
-        T tile[kRows * kColumns];
-        multiply_tile(a[p], b[q], a.depth, false, tile, kColumns);
-        for (Index i = 0; i < rows; ++i)
-          for (Index j = 0; j < columns; ++j)
-            to[i * stride + j] = tile[i * kColumns + j] + (add ? to[i * stride + j] : T(0));
+      const Index first = task / groups * a.count() / blocks;
+      const Index last = (task / groups + 1) * a.count() / blocks;
+      if (task == begin || task % groups == 0)
+        for (Index p = first; p < last; ++p)
+          block[p - first] = a.panel(p, of_a + (p - first) * a.size());
+      for (Index q = task % groups; q < b.count(); q += groups) {  // all, or one
+        const View<T> column = b.panel(q, of_b);
+        for (Index p = first; p < last; ++p)
+          multiply_panels(block[p - first], column, a.height(p), b.height(q), depth, add,
+                          c + p * kRows * n + q * Tile<T>::kColumns, n);
       }
     }
   });
-}
-
-template <class T> void multiply(View<T> a, View<T> b, T* c, Index m, Index n, Index k) {
-  constexpr Index kColumns = Tile<T>::kColumns;
-  const Index most_depth = part(k, kDepth, 1);
-  for (Index k0 = 0; k0 < k; k0 += most_depth) {
-    const Index depth = std::min(most_depth, k - k0);
-    const Panels<kRows, T> as(a.at(0, k0), m, depth, a.column == 1);
-    const Panels<kColumns, T> bs(b.at(k0, 0).transposed(), n, depth,
-                                 b.column == 1 && m <= kFewRows);
-    multiply_panels(as, bs, k0 > 0, c, n);
-  }
 }
 }  // namespace
 
@@ -212,7 +212,13 @@ Tensor<T> detail::product(const char* operation, const Tensor<T>& x, bool transp
   if (transpose_x) a = a.transposed();
   if (transpose_y) b = b.transposed();
   auto result = Tensor<T>::uninitialized({m, n});
-  multiply(a, b, result.mutable_data(), m, n, k);
+  const Index parts = panels(k, kDepth), most = panels(k, parts);
+  for (Index k0 = 0; k0 < k; k0 += most) {
+    const View<T> as = a.at(0, k0), bs = b.at(k0, 0).transposed();
+    const Index depth = std::min(most, k - k0);
+    multiply<T>({as, m, depth, a.lies_well()}, {bs, n, depth, b.column == 1 && b.lies_well()},
+                k0 > 0, result.mutable_data());
+  }
   return result;
 }
 

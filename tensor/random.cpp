@@ -19,8 +19,8 @@ double portable_log(double x) {
 }
 
 double polynomial(const double (&c)[8], double x) {
-  return ((((((c[7] * x + c[6]) * x + c[5]) * x + c[4]) * x + c[3]) * x + c[2]) * x + c[1]) * x +
-         c[0];
+  return std::accumulate(std::rbegin(c), std::rend(c), 0.0,
+                         [x](double y, double ck) { return y * x + ck; });
 }
 
 // The numerators and denominators of AS 241's three rational approximations.

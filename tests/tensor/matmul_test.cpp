@@ -93,6 +93,13 @@ TYPED_TEST(Matmul, IsExactForWholeNumbersAtTheEdgesOfTheBlocks) {
   this->expect_exact(1, 1, 5003);
 }
 
+// Operands whose rows, or columns, are a multiple of 2 KiB apart are packed; others stay in place.
+TYPED_TEST(Matmul, IsExactForWholeNumbersWhereOperandsLieBadly) {
+  for (Index m : {19, 256, 259, 512})
+    for (Index k : {40, 512, 1024})
+      for (Index n : {35, 512}) this->expect_exact(m, k, n);
+}
+
 // Several blocks of rows and of the sum, and many columns; compared in some rows, also at edges.
 TYPED_TEST(Matmul, IsExactForWholeNumbersWhereBlocksMeet) {
   for (const auto& [m, n] : {std::pair<Index, Index>{2065, 45}, {301, 2070}}) {
