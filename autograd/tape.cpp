@@ -15,7 +15,7 @@ template <class T> Index Var<T>::find_node() const {
     if (!tape || !tape->recording_) return -1;
     auto leaf = tape->leaves_.find(parameter_);
     if (leaf == tape->leaves_.end()) {
-      const Var node = tape->push(parameter_->name_.c_str(), value_, parameter_);
+      const Var node = tape->push(parameter_->name_.c_str(), value_);
       leaf = tape->leaves_.emplace(parameter_, node.node_).first;
     }
     return leaf->second;
@@ -48,8 +48,7 @@ Tape<T>::Tape(TapeOptions options) : outer_(current_), number_(++tapes_made), op
   current_ = this;
 }
 
-template <class T>
-Var<T> Tape<T>::push(const char* name, Tensor<T> value, Parameter<T>* parameter) {
+template <class T> Var<T> Tape<T>::push(const char* name, Tensor<T> value) {
   if (options_.find_nan && has_nan(value))
     fail("{}: its result of shape {} (node {}) is the first to hold a NaN", name, value.shape(),
          nodes_.size());
@@ -57,7 +56,8 @@ Var<T> Tape<T>::push(const char* name, Tensor<T> value, Parameter<T>* parameter)
   Var<T> z(std::move(value));
   z.tape_ = number_;
   z.node_ = size();
-  nodes_.push_back({name, z.shape(), parameter, std::ssize(edges_), 0});
+  Node& node = nodes_.emplace_back();
+  node.name = name, node.shape = z.shape(), node.edges = std::ssize(edges_);
   return z;
 }
 
@@ -82,7 +82,7 @@ std::pmr::vector<Var<T>> Tape<T>::sweep(const char* operation, const Var<T>& y, 
   for (Index i = last; i >= 0; --i) {
     if (gradients[i].value_.empty()) continue;
     if (options_.keep_values) kept_[i].second = gradients[i].value_;
-    const Index first = nodes_[i].edges, end = first + nodes_[i].edge_count;
+    const Index first = nodes_[i].edges, end = first + std::ssize(edges_of(i));
     if (first == end) continue;
     const Var<T> dz = free_behind ? std::move(gradients[i]) : gradients[i];
     for (Index e = first; e < end; ++e) {
@@ -112,10 +112,9 @@ std::pmr::vector<Var<T>> Tape<T>::sweep(const char* operation, const Var<T>& y, 
 template <class T> void Tape<T>::backward(const Var<T>& loss) {
   const std::pmr::vector<Var<T>> gradients = sweep("backward", loss, Sweep::kBackward);
   for (Edge<T>& edge : edges_) edge.rule = nullptr;  // also where the loss does not depend on it
-  for (std::size_t i = 0; i < gradients.size(); ++i) {
-    Parameter<T>* p = nodes_[i].parameter;
-    const Tensor<T>& g = gradients[i].value_;
-    if (p && !g.empty()) p->grad.empty() ? p->grad = g : p->grad += g;
+  for (const auto& [p, node] : leaves_) {
+    const Tensor<T> g = node < std::ssize(gradients) ? gradients[node].value_ : Tensor<T>();
+    if (!g.empty()) p->grad.empty() ? p->grad = g : p->grad += g;
   }
 }
 
@@ -142,8 +141,9 @@ template <class T> std::string Tape<T>::table() const {
   for (Index i = 0; i < size(); ++i) {
     const Node& node = nodes_[i];
     text += fmt::format("{:>5}  {:<24} {:<16}", i, node.name, node.shape.str());
-    for (Index e = 0; e < node.edge_count; ++e)
-      text += fmt::format("{} {}", e ? "," : "", edges_[node.edges + e].input);
+    const char* before = " ";
+    for (const Edge<T>& edge : edges_of(i))
+      text += std::exchange(before, ", ") + std::to_string(edge.input);
     text += '\n';
   }
   return text;
@@ -166,9 +166,8 @@ template <class T> std::string Tape<T>::dot() const {
     for (const char* c = node.name; *c; ++c) name.append(*c == '"' || *c == '\\' ? "\\" : "") += *c;
     text += fmt::format("  n{} [label=\"{} {}{}{}\"{}];\n", i, name, node.shape,
                         numbers("value", i, &Kept::first), numbers("gradient", i, &Kept::second),
-                        node.edge_count == 0 ? ", style=filled, fillcolor=\"#dbe9f6\"" : "");
-    for (Index e = 0; e < node.edge_count; ++e)
-      text += fmt::format("  n{} -> n{};\n", edges_[node.edges + e].input, i);
+                        edges_of(i).empty() ? ", style=filled, fillcolor=\"#dbe9f6\"" : "");
+    for (const Edge<T>& edge : edges_of(i)) text += fmt::format("  n{} -> n{};\n", edge.input, i);
   }
   return text + "}\n";
 }

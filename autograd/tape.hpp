@@ -48,7 +48,7 @@ template <class T> class Tape {
   static Tape* current() { return current_; }
   // For operations: records a value as the result of one, and then the rules for its inputs, which
   // are the nodes of these numbers.
-  Var<T> push(const char* name, Tensor<T> value, Parameter<T>* parameter = nullptr);
+  Var<T> push(const char* name, Tensor<T> value);
   template <class MakeRule> void add_edge(Index input, const Var<T>& z, MakeRule& make_rule);
 
  private:
@@ -58,10 +58,12 @@ template <class T> class Tape {
   struct Node {
     const char* name;
     Shape shape;
-    Parameter<T>* parameter;
-    Index edges;  // where they begin in edges_
-    Index edge_count;
+    Index edges;  // where they begin in edges_; they end where the next node's begin
   };
+  std::span<const Edge<T>> edges_of(Index node) const {
+    const Index end = node + 1 < size() ? nodes_[node + 1].edges : std::ssize(edges_);
+    return std::span(edges_).subspan(nodes_[node].edges, end - nodes_[node].edges);
+  }
   enum class Sweep { kBackward, kKeepGraph, kCreateGraph };
   std::pmr::vector<Var<T>> sweep(const char* operation, const Var<T>& y, Sweep kind);
   static constinit thread_local Tape* current_;
@@ -75,7 +77,7 @@ template <class T> class Tape {
   std::pmr::vector<Edge<T>> edges_{&recycled_memory};
   using Kept = std::pair<Tensor<T>, Tensor<T>>;  // a node's value and gradient
   std::vector<Kept> kept_;                       // if the tape keeps values
-  std::map<const Parameter<T>*, Index> leaves_;  // the nodes of the parameters met so far
+  std::map<Parameter<T>*, Index> leaves_;        // the nodes of the parameters met so far
 };
 
 template <class T>
@@ -89,7 +91,6 @@ void Tape<T>::add_edge(Index input, const Var<T>& z, MakeRule& make_rule) {
   if (input < 0) return;
   void* const room = memory_.allocate(sizeof(Closure), alignof(Closure));
   edges_.push_back({input, std::unique_ptr<Rule<T>>(new (room) Closure(z, make_rule))});
-  ++nodes_.back().edge_count;
 }
 
 // An input of an operation, and what makes its gradient rule from the operation's result z. Nothing
