@@ -39,6 +39,7 @@ set_up() {
     "${sudo[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null ||
       die "the packages could not be installed; see above"
   fi
+  [ -e "$root/build/.set_up" ] || "$root/learn" 13 --help || die "Gradus could not be built; see above"
   (cd "$root" && cmake --preset release && cmake --build --preset release --target \
     benchmark_vae_epoch --parallel "$(nproc)") >/dev/null || die "the build failed; see above"
 }
