@@ -5,11 +5,11 @@
 // into tiles of c, kRows x kColumns numbers that stay in vector registers while k runs: each number
 // loaded is then used kRows or kColumns times. What a tile reads is kRows rows of a and kColumns
 // columns of b, a panel of each, through two strides, which is why the transposed products cost the
-// same. A panel that lies badly in memory is first copied ("packed") in exactly the order in which
-// the tile reads it,
+// same. A panel that lies badly in memory is copied ("packed") in the order in which tiles read it,
 //     panel of a: kRows numbers for k = 0, kRows for k = 1, ...        (zeros beyond the edge)
 //     panel of b: kColumns numbers for k = 0, kColumns for k = 1, ...
-// by the thread that reads it and just before, so that it is in that thread's nearest caches.
+// by the thread that reads it, just before, so that its nearest caches hold it. Panels that every
+// thread reads are packed by all of them at the beginning.
 namespace gradus {
 namespace {
 #if defined(__AVX512F__)
@@ -61,12 +61,12 @@ template <class V, std::size_t... I> void transpose_tile(V* x, std::index_sequen
 template <Index Width, class T>
 void pack(View<T> x, Index width, Index depth, T* __restrict panel) {
   constexpr Index kLanes = Tile<T>::kLanes;
-  for (Index k = 0; x.row == 1 && k < depth; ++k)
+  for (Index k = 0; x.row == 1 && k < depth; ++k)  // where columns are contiguous
     if (width == Width)
       std::memcpy(panel + k * Width, x.at(0, k).data, Width * sizeof(T));
     else
       std::fill_n(std::copy_n(x.at(0, k).data, width, panel + k * Width), Width - width, T(0));
-  for (Index k = 0; x.row != 1 && k < depth; k += kLanes)
+  for (Index k = 0; x.row != 1 && k < depth; k += kLanes)  // where rows are: in transposed tiles
     for (Index i = 0; i < Width; i += kLanes) {
       const Index run = std::min(kLanes, depth - k), rows = std::min(kLanes, Width - i);
       typename Tile<T>::Vector tile[kLanes];
