@@ -8,8 +8,7 @@
 // same. A panel that lies badly in memory is copied ("packed") in the order in which tiles read it,
 //     panel of a: kRows numbers for k = 0, kRows for k = 1, ...        (zeros beyond the edge)
 //     panel of b: kColumns numbers for k = 0, kColumns for k = 1, ...
-// by the thread that reads it, just before, so that its nearest caches hold it. Panels that every
-// thread reads are packed by all of them at the beginning.
+// by the thread that reads it, just before, or by all threads at first if all of them read it.
 namespace gradus {
 namespace {
 #if defined(__AVX512F__)
@@ -91,11 +90,9 @@ template <Index Width, Index Step, class T> struct Panels {
   Index rows, depth;
   bool may_stay;
   Tensor<T> packed{};  // all panels, or none
-
   Index count() const { return panels(rows, Width); }
   Index height(Index p) const { return std::min(Width, rows - p * Width); }
   Index size() const { return Width * depth; }  // of a packed panel
-
   // Packs panels that every thread is going to read.
   void share() {
     if (may_stay) return;
@@ -117,7 +114,8 @@ template <Index Width, Index Step, class T> struct Panels {
 
 // A tile of c, with rows `stride` apart, becomes the product of two panels, or has it added.
 template <int Rows, int Vectors, class T>
-void multiply_tile(View<T> a, View<T> b, Index depth, bool add, T* c, Index stride) {
+[[gnu::always_inline]] inline void multiply_tile(View<T> a, View<T> b, Index depth, bool add, T* c,
+                                                 Index stride) {
   using Vector = typename Tile<T>::Vector;
   constexpr Index kLanes = Tile<T>::kLanes;
   Vector sums[Rows][Vectors] = {};
@@ -137,7 +135,8 @@ void multiply_tile(View<T> a, View<T> b, Index depth, bool add, T* c, Index stri
       T* to = c + i * stride + v * kLanes;
       Vector old = {};
       if (add) std::memcpy(&old, to, sizeof(Vector));
-      std::memcpy(to, &(sums[i][v] += old), sizeof(Vector));
+      old += sums[i][v];
+      std::memcpy(to, &old, sizeof(Vector));
     }
 }
 
@@ -146,6 +145,8 @@ template <int Rows = kRows, class T>
 void multiply_panels(View<T> a, View<T> b, Index rows, Index columns, Index depth, bool add, T* c,
                      Index stride) {
   constexpr Index kLanes = Tile<T>::kLanes, kColumns = Tile<T>::kColumns;
+  if (rows == Rows && columns == kColumns)  // nearly always, so that this one is inlined
+    return multiply_tile<Rows, kVectors>(a, b, depth, add, c, stride);
   if constexpr (Rows > kRowStep)
     if (rows <= Rows - kRowStep)
       return multiply_panels<Rows - kRowStep>(a, b, rows, columns, depth, add, c, stride);
@@ -159,8 +160,7 @@ void multiply_panels(View<T> a, View<T> b, Index rows, Index columns, Index dept
 }
 
 // c becomes the product, or has it added. A c of few rows is shared out by columns, and all threads
-// read the panels of a; one of many rows by blocks of rows, and they read those of b. However it is
-// shared out, a number of c is the same sum.
+// read the panels of a; one of many rows by blocks of rows, and they read those of b.
 template <class T>
 void multiply(Panels<kRows, kRowStep, T> a, Panels<Tile<T>::kColumns, Tile<T>::kLanes, T> b,
               bool add, T* c) {
@@ -216,8 +216,8 @@ Tensor<T> detail::product(const char* operation, const Tensor<T>& x, bool transp
   for (Index k0 = 0; k0 < k; k0 += most) {
     const View<T> as = a.at(0, k0), bs = b.at(k0, 0).transposed();
     const Index depth = std::min(most, k - k0);
-    multiply<T>({as, m, depth, a.lies_well()}, {bs, n, depth, b.column == 1 && b.lies_well()},
-                k0 > 0, result.mutable_data());
+    multiply<T>({as, m, depth, a.lies_well() && (a.column == 1 || m <= kFewRows)},
+                {bs, n, depth, b.column == 1 && b.lies_well()}, k0 > 0, result.mutable_data());
   }
   return result;
 }
