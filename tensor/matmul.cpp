@@ -28,7 +28,7 @@ template <class T> struct Tile {
 };
 constexpr Index kDepth = 512;     // of k at a time, at most
 constexpr Index kBlockRows = 96;  // of a: its panels stay in the second cache, b's go past them
-constexpr Index kFewRows = 256;   // of a: all threads read all of them
+constexpr Index kFewRows = 256;   // of a: all threads read them, in either order of its numbers
 constexpr Index kPieceWork = 1 << 17;  // multiplications and additions that are worth a thread
 constexpr Index panels(Index extent, Index width) { return (extent + width - 1) / width; }
 
@@ -160,7 +160,7 @@ void multiply_panels(View<T> a, View<T> b, Index rows, Index columns, Index dept
 }
 
 // c becomes the product, or has it added. A c of few rows is shared out by columns, and all threads
-// read the panels of a; one of many rows by blocks of rows, and they read those of b.
+// read the panels of a; one of many rows by blocks of rows, and they read those of b: same sums.
 template <class T>
 void multiply(Panels<kRows, kRowStep, T> a, Panels<Tile<T>::kColumns, Tile<T>::kLanes, T> b,
               bool add, T* c) {
