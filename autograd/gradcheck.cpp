@@ -1,11 +1,14 @@
 #include "autograd/gradcheck.hpp"
+
 #include <ostream>
+
 #include "tensor/random.hpp"
 
 namespace gradus {
 namespace {
 using Vars = std::vector<Var<double>>;
 using Tensors = std::vector<Tensor<double>>;
+
 // A scalar function of some inputs: how they become leaves of the current tape, the function, and
 // the inputs' names.
 struct Problem {

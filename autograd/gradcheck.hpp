@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <iosfwd>
+
 #include "autograd/operations.hpp"
 #include "autograd/tape.hpp"
 
@@ -18,8 +19,10 @@ struct GradcheckReport {
   std::string text;        // what was checked, or what is wrong, where, and what usually causes it
   double worst_error = 0;  // relative, over all elements
   Index checked = 0, skipped = 0;
+
   explicit operator bool() const { return ok; }
 };
+
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
 // Compares the tape's gradient of f with finite differences, for every element of every input:
 //     EXPECT_TRUE(gradcheck([](auto& x) { return softmax(x[0] * x[1]); }, {a, b}));

@@ -2,6 +2,7 @@
 // the gradient of the loss with respect to the result z, dx the one with respect to the input x.
 // The rules are made of these same operations, which is why gradients have gradients.
 #include "autograd/operations.hpp"
+
 #include "autograd/tape.hpp"
 
 namespace gradus {
@@ -38,14 +39,17 @@ namespace {
 template <class T> Tensor<T> share(const Var<T>& a, const Var<T>& b) {
   return (greater(a.value(), b.value()) + greater_equal(a.value(), b.value())) * T(0.5);
 }
+
 // 0 where x = y = 0, else 1: there y x^(y-1) is 0, and not 0 times infinity.
 template <class T> Tensor<T> not_0_to_0(const Var<T>& x, const Var<T>& y) {
   return T(1) - equal(x.value(), 0) * equal(y.value(), 0);
 }
+
 // A vector as a matrix of one column; a matrix as it is.
 template <class T> Var<T> columns(const Var<T>& x) {
   return x.shape().rank() == 1 ? reshape(x, {x.shape()[0], 1}) : x;
 }
+
 // A reduction's result with its reduced axes put back, so that it broadcasts against x.
 template <class T> Var<T> unreduced(const Var<T>& z, const Shape& x, const Axes& axes) {
   return reshape(z, reduced("sum", x, axes, /*keep=*/true));
@@ -89,6 +93,7 @@ GRADUS_BINARY(solve_lower, "solve_lower",
 GRADUS_BINARY(solve_lower_transposed, "solve_lower_transposed",
               -lower_triangle(matmul_nt(columns(z), columns(solve_lower(x, dz)))),
               solve_lower(x, dz))
+
 // clang-format on
 
 // z = sum_i x_i   dx_i = dz
@@ -127,11 +132,13 @@ template <class T> Var<T> sum_to(Var<T> x, const Shape& shape) {
   return record("sum_to", sum_to(x.value(), shape),
                 wrt(x, [s = x.shape()](const Var<T>& dz) { return broadcast_to(dz, s); }));
 }
+
 template <class T> Var<T> broadcast_to(const Var<T>& x, const Shape& shape) {
   if (x.shape() == shape) return x;
   return record("broadcast_to", broadcast_to(x.value(), shape),
                 wrt(x, [s = x.shape()](const Var<T>& dz) { return sum_to(dz, s); }));
 }
+
 template <class T> Var<T> reshape(const Var<T>& x, const Shape& shape) {
   if (x.shape() == shape) return x;
   return record("reshape", x.value().reshape(shape),
@@ -143,6 +150,7 @@ template <class T> Var<T> rows(const Var<T>& x, std::vector<Index> indices) {
   return record("rows", rows(x.value(), indices),
                 wrt(x, [=](const Var<T>& dz) { return scatter_rows(dz, indices, x.shape()[0]); }));
 }
+
 template <class T> Var<T> scatter_rows(const Var<T>& x, std::vector<Index> indices, Index n) {
   return record("scatter_rows", scatter_rows(x.value(), indices, n),
                 wrt(x, [=](const Var<T>& dz) { return rows(dz, indices); }));
@@ -153,6 +161,7 @@ template <class T> Var<T> slice(const Var<T>& x, int axis, Index begin, Index en
                   return pad(dz, axis, begin, x.value().extent(axis) - end);
                 }));
 }
+
 template <class T> Var<T> pad(const Var<T>& x, int axis, Index before, Index after) {
   return record("pad", pad(x.value(), axis, before, after), wrt(x, [=](const Var<T>& dz) {
                   return slice(dz, axis, before, before + x.value().extent(axis));

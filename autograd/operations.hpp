@@ -46,6 +46,7 @@ template <class T> Var<T> scatter_rows(const Var<T>& x, std::vector<Index> indic
 template <class T> Var<T> concatenate(const std::vector<Var<T>>& xs, int axis = 0);
 template <class T> Var<T> slice(const Var<T>& x, int axis, Index begin, Index end);
 template <class T> Var<T> pad(const Var<T>& x, int axis, Index before, Index after);
+
 // clang-format on
 
 // The same value, but a constant: no gradient flows through it.

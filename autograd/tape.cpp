@@ -1,4 +1,5 @@
 #include "autograd/tape.hpp"
+
 #include "autograd/operations.hpp"
 
 namespace gradus {
@@ -6,6 +7,7 @@ namespace {
 template <class T> bool has_nan(const Tensor<T>& x) {
   return std::any_of(x.begin(), x.end(), [](T v) { return std::isnan(v); });
 }
+
 std::atomic<std::uint64_t> tapes_made{0};
 }  // namespace
 
@@ -36,6 +38,7 @@ Parameter<T>::Parameter(std::string name, Tensor<T> value)
     : Var<T>(std::move(value)), name_(std::move(name)) {
   this->parameter_ = this;
 }
+
 template <class T> void Parameter<T>::set_value(Tensor<T> value) {
   if (value.shape() != this->shape())
     fail("parameter {}: a value of shape {} does not fit its shape {}", name_, value.shape(),
@@ -43,6 +46,7 @@ template <class T> void Parameter<T>::set_value(Tensor<T> value) {
   this->value_ = std::move(value);
 }
 template <class T> constinit thread_local Tape<T>* Tape<T>::current_ = nullptr;
+
 template <class T>
 Tape<T>::Tape(TapeOptions options) : outer_(current_), number_(++tapes_made), options_(options) {
   current_ = this;

@@ -1,6 +1,7 @@
 #pragma once
 #include <map>
 #include <memory>
+
 #include "autograd/var.hpp"
 
 namespace gradus {
@@ -17,8 +18,10 @@ struct GradientOptions {
 template <class T> struct Rule {
   virtual ~Rule() = default;
   virtual Var<T> operator()(const Var<T>& dz) = 0;
+
   static void operator delete(void*) {}  // what it captured is let go, but its memory is the tape's
 };
+
 // An input of a recorded operation: its node, and the rule that serves it.
 template <class T> struct Edge {
   Index input;
@@ -33,19 +36,26 @@ template <class T> struct Edge {
 template <class T> class Tape {
  public:
   explicit Tape(TapeOptions options = {});
+
   ~Tape() { current_ = outer_; }
+
   Tape(const Tape&) = delete;
+
   // A recorded value that is no parameter, for gradient().
   Var<T> leaf(Tensor<T> value, const char* name = "leaf") { return push(name, std::move(value)); }
+
   // Adds d loss / d parameter to the grad of every parameter that the loss depends on, and frees
   // what was recorded. Throws Error when the loss is not a scalar, when it depends on nothing that
   // was recorded here, and when it is called a second time.
   void backward(const Var<T>& loss);
   std::string table() const;  // node, operation, shape and inputs, a line each
   std::string dot() const;    // for Graphviz; with values and gradients if the tape keeps them
+
   Index size() const { return std::ssize(nodes_); }
+
   // The innermost tape of this thread; nullptr when there is none.
   static Tape* current() { return current_; }
+
   // For operations: records a value as the result of one, and then the rules for its inputs, which
   // are the nodes of these numbers.
   Var<T> push(const char* name, Tensor<T> value);
@@ -55,11 +65,13 @@ template <class T> class Tape {
   friend class Var<T>;
   template <class U>
   friend std::vector<Var<U>> gradient(const Var<U>&, const std::vector<Var<U>>&, GradientOptions);
+
   struct Node {
     const char* name;
     Shape shape;
     Index edges;  // where they begin in edges_; they end where the next node's begin
   };
+
   std::span<const Edge<T>> edges_of(Index node) const {
     const Index end = node + 1 < size() ? nodes_[node + 1].edges : std::ssize(edges_);
     return std::span(edges_).subspan(nodes_[node].edges, end - nodes_[node].edges);
@@ -85,9 +97,12 @@ template <class MakeRule>
 void Tape<T>::add_edge(Index input, const Var<T>& z, MakeRule& make_rule) {
   struct Closure final : Rule<T> {
     Closure(const Var<T>& z, MakeRule& make_rule) : rule(make_rule(z)) {}
+
     Var<T> operator()(const Var<T>& dz) override { return rule(dz); }
+
     decltype(make_rule(z)) rule;
   };
+
   if (input < 0) return;
   void* const room = memory_.allocate(sizeof(Closure), alignof(Closure));
   edges_.push_back({input, std::unique_ptr<Rule<T>>(new (room) Closure(z, make_rule))});
@@ -97,9 +112,11 @@ void Tape<T>::add_edge(Index input, const Var<T>& z, MakeRule& make_rule) {
 // is made for a constant.
 template <class T, class MakeRule> struct Wrt {
   Wrt(const Var<T>& x, MakeRule make_rule) : input(x.node()), make_rule(std::move(make_rule)) {}
+
   Index input;  // -1: a constant
   MakeRule make_rule;
 };
+
 // The same from the rule itself, which takes (dz) or (dz, z).
 template <class T, class F> auto wrt(const Var<T>& x, F rule) {
   return Wrt(x, [rule = std::move(rule)](const Var<T>& z) mutable {

@@ -17,21 +17,28 @@ template <class T> Var<T> per_example(const Var<T>& x) {
 template <class T> struct Normal {
   Var<T> mean;
   Var<T> log_var;
+
   // Zero mean and unit variance, in any shape.
   static Normal standard() { return {0, 0}; }
+
   // ln p(x) = -1/2 (ln 2 pi + ln s^2 + (x - m)^2 / s^2)
   Var<T> log_prob(const Var<T>& x) const {
     return -0.5 * per_example<T>(kLogTwoPi + log_var + square(x - mean) * exp(-log_var));
   }
+
   // H = 1/2 (1 + ln 2 pi + ln s^2)
   Var<T> entropy() const {
     return 0.5 * per_example(broadcast_to<T>(1 + kLogTwoPi + log_var, shape()));
   }
+
   // m + s e with standard normal noise e: differentiable with respect to both parameters (Kingma
   // and Welling 2014, section 2.4).
   Var<T> sample(Rng& rng) const { return sample(rng.normal<T>(shape())); }
+
   Var<T> sample(const Tensor<T>& noise) const { return mean + exp(0.5 * log_var) * noise; }
+
   Shape shape() const { return broadcast("Normal", mean.shape(), log_var.shape()); }
+
   static constexpr double kLogTwoPi = 1.8378770664093454836;
 };
 
@@ -45,13 +52,17 @@ template <class T> Var<T> kl(const Normal<T>& p, const Normal<T>& q) {
 // P(x = 1) = sigmoid(l). Everything is computed from the logits l, in which nothing overflows.
 template <class T> struct Bernoulli {
   Var<T> logits;
+
   // ln p(x) = x ln sigmoid(l) + (1 - x) ln sigmoid(-l) = x l - ln(1 + e^l)
   Var<T> log_prob(const Var<T>& x) const { return per_example(x * logits - softplus(logits)); }
+
   // H = sigmoid(l) ln(1 + e^-l) + sigmoid(-l) ln(1 + e^l), in which nothing cancels
   Var<T> entropy() const {
     return per_example(sigmoid(logits) * softplus(-logits) + sigmoid(-logits) * softplus(logits));
   }
+
   Var<T> mean() const { return sigmoid(logits); }
+
   Tensor<T> sample(Rng& rng) const {
     return less(rng.uniform<T>(logits.shape()), gradus::sigmoid(logits.value()));
   }
@@ -71,13 +82,16 @@ template <class T> Tensor<T> one_hot(const std::vector<Index>& labels, Index cla
 // One of K classes for each example: P(k) = softmax(logits)_k, with logits of shape (N, K).
 template <class T> struct Categorical {
   Var<T> logits;
+
   // Throws Error when there are not N labels, or one is not in 0, ..., K - 1.
   Var<T> log_prob(const std::vector<Index>& labels) const {
     if (std::ssize(labels) != log_probs().shape()[0])
       fail("Categorical: {} labels for logits of shape {}", labels.size(), logits.shape());
     return sum(log_probs() * one_hot<T>(labels, logits.shape()[1]), {1});
   }
+
   Var<T> entropy() const { return -sum(exp(log_probs()) * log_probs(), {1}); }
+
   // The class at which the running sum of probabilities passes a uniform number.
   std::vector<Index> sample(Rng& rng) const {
     const Tensor<T> p = gradus::exp(log_probs().value());
@@ -88,6 +102,7 @@ template <class T> struct Categorical {
     }
     return labels;
   }
+
   // ln P(k), (N, K). Throws Error unless the logits are a matrix.
   Var<T> log_probs() const {
     if (logits.shape().rank() != 2)

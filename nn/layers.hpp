@@ -28,13 +28,16 @@ template <class T> class Linear {
     const T bound = static_cast<T>(1 / std::sqrt(in));
     if (init == Init::kPyTorch) bias.set_value(rng.uniform<T>({out}, -bound, bound));
   }
+
   // (N, in) -> (N, out). Throws Error, naming the layer, when x does not fit.
   Var<T> operator()(const Var<T>& x) const {
     if (x.shape().rank() != 2 || x.shape()[1] != weight.shape()[1])
       fail("{}: expects (N, {}), but was given {}", weight.name(), weight.shape()[1], x.shape());
     return matmul_nt(x, weight) + bias;
   }
+
   Parameters<T> parameters() { return {&weight, &bias}; }
+
   Parameter<T> weight;  // (out, in), "name.weight"
   Parameter<T> bias;    // (out), "name.bias"
 };
@@ -43,6 +46,7 @@ template <class T> class Linear {
 template <class T> Var<T> log_softmax(const Var<T>& x, int axis = -1) {
   return x - logsumexp(x, {axis}, /*keep=*/true);
 }
+
 template <class T> Var<T> softmax(const Var<T>& x, int axis = -1) {
   return exp(log_softmax(x, axis));
 }

@@ -18,14 +18,19 @@ template <class T> class Minibatches {
   struct Iterator {
     const Minibatches* batches;
     Index first;
+
     Tensor<T> operator*() const {
       const Index n = std::min(batches->size_, std::ssize(batches->order_) - first);
       return rows(batches->examples_, std::span(batches->order_).subspan(first, n));
     }
+
     void operator++() { first += batches->size_; }
+
     bool operator!=(const Iterator& end) const { return first < end.first; }
   };
+
   Iterator begin() const { return {this, 0}; }
+
   Iterator end() const { return {this, std::ssize(order_)}; }
 
  private:

@@ -1,5 +1,6 @@
 #pragma once
 #include <charconv>
+
 #include "nn/parameters.hpp"
 
 namespace gradus::nn {
@@ -8,6 +9,7 @@ namespace gradus::nn {
 template <class T> class Optimizer {
  public:
   virtual ~Optimizer() = default;
+
   // Throws Error when no parameter has a gradient; a parameter without one stays where it is.
   void step() {
     bool any = false;
@@ -30,6 +32,7 @@ template <class T> class Optimizer {
       p.grad = Tensor<T>();
     }
   }
+
   // Puts the state into a set of named tensors ("adam.m.encoder.weight", ...).
   void save(io::SafeTensors<T>& file) const {
     for (std::size_t s = 0; s < state_.size(); ++s)
@@ -37,6 +40,7 @@ template <class T> class Optimizer {
         file.tensors[state_names_[s] + "." + parameters_[k]->name()] = state_[s][k];
     file.metadata["optimizer.steps"] = std::to_string(steps_);
   }
+
   // Throws Error, having changed nothing, when something is missing or a shape differs.
   void load(const io::SafeTensors<T>& file) {
     auto state = state_;
@@ -67,6 +71,7 @@ template <class T> class Optimizer {
       for (const Parameter<T>* p : parameters_) state_[s].emplace_back(p->shape());
     }
   }
+
   // Moves the numbers x[begin..end) by their gradients g, with the state a and b.
   virtual void update(T* x, const T* g, T* a, T* b, Index begin, Index end) = 0;
   Index steps_ = 0;
@@ -80,11 +85,13 @@ template <class T> class Optimizer {
 struct SgdOptions {
   double learning_rate = 1e-2, momentum = 0;
 };
+
 // u <- momentum u + g,  x <- x - learning_rate u
 template <class T> class Sgd final : public Optimizer<T> {
  public:
   explicit Sgd(Parameters<T> parameters, SgdOptions options = {})
       : Optimizer<T>(std::move(parameters), {"sgd.velocity"}), options(options) {}
+
   SgdOptions options;  // may change from step to step
 
  private:
@@ -100,6 +107,7 @@ template <class T> class Sgd final : public Optimizer<T> {
 struct AdamOptions {
   double learning_rate = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
 };
+
 // m <- beta1 m + (1 - beta1) g      m' = m / (1 - beta1^t)
 // v <- beta2 v + (1 - beta2) g^2    v' = v / (1 - beta2^t)
 // x <- x - learning_rate m' / (sqrt(v') + epsilon)              (Kingma and Ba 2015, algorithm 1)
@@ -107,6 +115,7 @@ template <class T> class Adam final : public Optimizer<T> {
  public:
   explicit Adam(Parameters<T> parameters, AdamOptions options = {})
       : Optimizer<T>(std::move(parameters), {"adam.m", "adam.v"}), options(options) {}
+
   AdamOptions options;  // may change from step to step
 
  private:

@@ -5,6 +5,7 @@
 namespace gradus::nn {
 // A model's parameters, by which optimisers and files know it.
 template <class T> using Parameters = std::vector<Parameter<T>*>;
+
 // Those of several layers or models, in order: parameters<T>(encoder, decoder).
 template <class T, class... Modules> Parameters<T> parameters(Modules&... modules) {
   Parameters<T> all;
@@ -44,6 +45,7 @@ void save_file(const Parameters<T>& parameters, const std::filesystem::path& pat
   save(parameters, file);
   io::write_safetensors(path, file.tensors);
 }
+
 template <class T>
 void load_file(const Parameters<T>& parameters, const std::filesystem::path& path) {
   const io::SafeTensors<T> file = io::read_safetensors<T>(path);

@@ -1,7 +1,9 @@
 #include "tensor/block.hpp"
+
 #include <array>
 #include <bit>
 #include <new>
+
 #include "tensor/error.hpp"
 
 namespace gradus {
@@ -16,11 +18,13 @@ thread_local bool lists_are_gone = false;
 // Free blocks of 2^k bytes, linked through their headers.
 struct Block::FreeLists {
   std::array<Header*, kLargestRecycled + 1> first{};
+
   ~FreeLists() {
     lists_are_gone = true;
     for (Header* header : first)
       while (header) ::operator delete(std::exchange(header, header->next_free), kAlignment);
   }
+
   // nullptr where blocks of this size are not recycled.
   static Header** of_this_thread(int k) {
     if (lists_are_gone || k > kLargestRecycled) return nullptr;

@@ -14,23 +14,30 @@ class Block {
  public:
   Block() = default;
   explicit Block(std::size_t bytes);  // uninitialised; throws Error when memory is out
+
   Block(const Block& other) : header_(other.header_) {
     if (header_) header_->references.fetch_add(1, std::memory_order_relaxed);
   }
+
   Block(Block&& other) noexcept : header_(std::exchange(other.header_, nullptr)) {}
+
   Block& operator=(Block other) noexcept {
     std::swap(header_, other.header_);
     return *this;
   }
+
   ~Block() {  // the only reference needs no atomic subtraction, which is slow
     if (header_ && (!shared() || header_->references.fetch_sub(1, std::memory_order_acq_rel) == 1))
       release();
   }
+
   void* data() const { return header_ ? header_ + 1 : nullptr; }
+
   bool shared() const { return header_ && header_->references.load(std::memory_order_acquire) > 1; }
 
  private:
   friend struct RecycledMemory;
+
   struct alignas(64) Header {
     std::atomic<int> references;
     int size_class;
@@ -47,11 +54,14 @@ struct RecycledMemory final : std::pmr::memory_resource {
     Block block(bytes);
     return std::exchange(block.header_, nullptr) + 1;
   }
+
   void do_deallocate(void* memory, std::size_t, std::size_t) override {
     Block block;
     block.header_ = static_cast<Block::Header*>(memory) - 1;
   }
+
   bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
 };
+
 inline RecycledMemory recycled_memory;
 }  // namespace gradus

@@ -1,4 +1,5 @@
 #include "tensor/elementwise.hpp"
+
 #include "tensor/math.hpp"
 
 namespace gradus {

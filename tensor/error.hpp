@@ -1,7 +1,8 @@
 #pragma once
-#include <fmt/format.h>
 #include <stdexcept>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace gradus {
 // What Gradus throws for everything that a caller can do wrong: the message names the operation,

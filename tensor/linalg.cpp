@@ -1,5 +1,7 @@
 #include "tensor/linalg.hpp"
+
 #include <numeric>
+
 #include "tensor/elementwise.hpp"
 #include "tensor/layout.hpp"
 

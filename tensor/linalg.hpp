@@ -1,5 +1,6 @@
 #pragma once
 #include <cmath>
+
 #include "tensor/tensor.hpp"
 
 // Linear algebra of square matrices. All functions throw Error when the shapes do not fit.
@@ -12,11 +13,13 @@ namespace detail {
 template <class T>
 Tensor<T> solve(const char* name, const Tensor<T>& l, const Tensor<T>& b, bool transposed);
 }
+
 // L^-1 B and L^-T B for the lower triangle L of a matrix (what is above its diagonal is not read)
 // and B of shape (n, m) or (n). Throws Error when there is a zero on the diagonal.
 template <class T> Tensor<T> solve_lower(const Tensor<T>& l, const Tensor<T>& b) {
   return detail::solve("solve_lower", l, b, false);
 }
+
 template <class T> Tensor<T> solve_lower_transposed(const Tensor<T>& l, const Tensor<T>& b) {
   return detail::solve("solve_lower_transposed", l, b, true);
 }
@@ -37,6 +40,7 @@ template <class T> Tensor<T> log_determinant(const Tensor<T>& a) {
 
 // The lower triangle including the diagonal; zeros above.
 template <class T> Tensor<T> lower_triangle(const Tensor<T>& a);
+
 // A = sum_i values[i] v_i v_i^T for symmetric A, where v_i is row i of `vectors`.
 template <class T> struct SymmetricEigen {
   Tensor<T> values;   // (n), largest first

@@ -11,6 +11,7 @@ struct Fold {
     for (int k = 0; k < shape.rank(); ++k)
       if (k != axis) (k < axis ? outer : inner) *= shape[k];
   }
+
   Index outer = 1, n, inner = 1;
 };
 
@@ -28,6 +29,7 @@ struct Walk {
   struct Axis {
     Index extent, x, y;  // how far one step along it takes each operand
   };
+
   int n_ = 0;
   std::array<Axis, Shape::kMaxRank> axes_;  // that are left: n_ of them, innermost (the run) first
 };

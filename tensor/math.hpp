@@ -15,6 +15,7 @@ struct ExpParts {
   float expm1_r;
   std::int32_t n;
 };
+
 inline ExpParts exp_parts(float x) {
   x = x < -104.0f ? -104.0f : x;
   x = x > 89.0f ? 89.0f : x;
@@ -27,11 +28,13 @@ inline ExpParts exp_parts(float x) {
   return {p * r * r + r,
           std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(kRound)};
 }
+
 // 2^n for -126 <= n <= 127.
 inline float power_of_two(std::int32_t n) { return std::bit_cast<float>((n + 127) << 23); }
 }  // namespace detail
 
 inline double exp(double x) { return std::exp(x); }
+
 inline float exp(float x) {
   const auto [expm1_r, n] = detail::exp_parts(x);
   // In two factors, because 2^n itself may be out of range where e^x is not.
@@ -39,6 +42,7 @@ inline float exp(float x) {
 }
 
 inline double expm1(double x) { return std::expm1(x); }
+
 inline float expm1(float x) {
   const auto [expm1_r, n] = detail::exp_parts(x);
   const float scale = detail::power_of_two(n > 126 ? 126 : n < -126 ? -126 : n);
@@ -47,6 +51,7 @@ inline float expm1(float x) {
 }
 
 inline double log(double x) { return std::log(x); }
+
 inline float log(float x) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   // x = m 2^e with sqrt(1/2) <= m < sqrt(2), and ln m = f - f^2/2 + f^3 P(f), f = m - 1.
@@ -66,6 +71,7 @@ inline float log(float x) {
 }
 
 inline double log1p(double x) { return std::log1p(x); }
+
 inline float log1p(float x) {
   // ln(1 + x) = ln(u) + (x - (u - 1)) / u, where u is 1 + x as rounded and u - 1 is exact.
   const float u = 1.0f + x;
@@ -75,6 +81,7 @@ inline float log1p(float x) {
 }
 
 inline double tanh(double x) { return std::tanh(x); }
+
 inline float tanh(float x) {
   // tanh |x| = e / (e + 2) with e = exp(2 |x|) - 1.
   const float magnitude = std::fabs(x) > 15.0f ? 15.0f : std::fabs(x);

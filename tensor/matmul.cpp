@@ -21,23 +21,29 @@ constexpr int kVectorBytes = 16, kRows = 8, kRowStep = 4;
 constexpr int kVectorBytes = 16, kRows = 4, kRowStep = 2;
 #endif
 constexpr int kVectors = 2;  // side by side in a tile: kRows * kVectors running sums
+
 // At an edge of c a tile has fewer rows, by steps of kRowStep, or only one vector side by side.
 template <class T> struct Tile {
   typedef T Vector __attribute__((vector_size(kVectorBytes)));
   static constexpr Index kLanes = kVectorBytes / sizeof(T), kColumns = kVectors * kLanes;
 };
+
 constexpr Index kDepth = 512;     // of k at a time, at most
 constexpr Index kBlockRows = 96;  // of a: its panels stay in the second cache, b's go past them
 constexpr Index kFewRows = 256;   // of a: all threads read them, in either order of its numbers
 constexpr Index kPieceWork = 1 << 17;  // multiplications and additions that are worth a thread
+
 constexpr Index panels(Index extent, Index width) { return (extent + width - 1) / width; }
 
 // A matrix seen through strides: element (i, j) stands at data[i * row + j * column].
 template <class T> struct View {
   const T* data;
   Index row, column;
+
   View at(Index i, Index j) const { return {data + i * row + j * column, row, column}; }
+
   View transposed() const { return {data, column, row}; }
+
   // Rows that are a multiple of 2 KiB apart share few places in the caches: each drives others out.
   bool lies_well() const { return std::max(row, column) * sizeof(T) % 2048 != 0; }
 };
@@ -90,9 +96,13 @@ template <Index Width, Index Step, class T> struct Panels {
   Index rows, depth;
   bool may_stay;
   Tensor<T> packed{};  // all panels, or none
+
   Index count() const { return panels(rows, Width); }
+
   Index height(Index p) const { return std::min(Width, rows - p * Width); }
+
   Index size() const { return Width * depth; }  // of a packed panel
+
   // Packs panels that every thread is going to read.
   void share() {
     if (may_stay) return;
@@ -103,6 +113,7 @@ template <Index Width, Index Step, class T> struct Panels {
         pack<Width>(x.at(p * Width, 0), height(p), depth, first + p * size());
     });
   }
+
   // Panel p: where it lies, or shared, or packed into `room`.
   View<T> panel(Index p, T* room) const {
     if (!packed.empty()) return {packed.data() + p * size(), 1, Width};

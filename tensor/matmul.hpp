@@ -15,14 +15,17 @@ Tensor<T> product(const char* name, const Tensor<T>& a, bool transpose_a, const 
 template <class T> Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
   return detail::product("matmul", a, false, b, false);
 }
+
 // (k, m) x (k, n) -> (m, n):  a^T b
 template <class T> Tensor<T> matmul_tn(const Tensor<T>& a, const Tensor<T>& b) {
   return detail::product("matmul_tn", a, true, b, false);
 }
+
 // (m, k) x (n, k) -> (m, n):  a b^T
 template <class T> Tensor<T> matmul_nt(const Tensor<T>& a, const Tensor<T>& b) {
   return detail::product("matmul_nt", a, false, b, true);
 }
+
 // a b by its definition, three loops: what the fast ones are compared with, by tests and readers.
 template <class T> Tensor<T> matmul_naive(const Tensor<T>& a, const Tensor<T>& b) {
   if (a.rank() != 2 || b.rank() != 2 || a.shape()[1] != b.shape()[0])

@@ -1,4 +1,5 @@
 #include "tensor/parallel.hpp"
+
 #include <atomic>
 #include <charconv>
 #include <cstdlib>
@@ -6,12 +7,14 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+
 #include "tensor/error.hpp"
 
 namespace gradus {
 namespace {
 // Whether this thread is inside a piece: loops that it starts there run on it alone.
 thread_local bool inside_a_piece = false;
+
 // The workers and the one loop that they work on. Each thread has its share of the pieces, the same
 // in each loop over as many, so that its caches hold what it wrote there; then it helps the others.
 // The caller is thread 0. Invariant: the loop's fields are written only while the gate is closed
@@ -21,11 +24,13 @@ class Pool {
   explicit Pool(int threads) : shares_(threads) {
     for (int i = 1; i < threads; ++i) threads_.emplace_back([this, i] { work(i); });
   }
+
   ~Pool() {
     stopping_ = true;
     announce();
     for (std::thread& thread : threads_) thread.join();
   }
+
   // Returns false, having done nothing, when another thread's loop is using the workers.
   bool run(Index n, Index grain, detail::PieceFunction function, const void* body) {
     std::unique_lock owner(owner_, std::try_to_lock);
@@ -51,6 +56,7 @@ class Pool {
     loop_.fetch_add(1, std::memory_order_release);
     loop_.notify_all();
   }
+
   void take_pieces(Index thread) {
     inside_a_piece = true;
     for (Index i = 0; i < std::ssize(shares_); ++i) {
@@ -66,6 +72,7 @@ class Pool {
     }
     inside_a_piece = false;
   }
+
   void work(Index thread) {
     for (unsigned seen = 0; !stopping_; seen = loop_.load(std::memory_order_acquire)) {
       if (enter()) {
@@ -78,18 +85,22 @@ class Pool {
       loop_.wait(seen, std::memory_order_acquire);
     }
   }
+
   bool enter() {
     unsigned gate = gate_.load(std::memory_order_relaxed);
     while (!(gate & kClosed))
       if (gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire)) return true;
     return false;
   }
+
   static constexpr unsigned kClosed = 1u << 31;  // the other bits of the gate count who is inside
   static constexpr int kSpins = 500;             // about 100 microseconds
+
   struct alignas(64) Share {
     std::atomic<Index> next{0};
     Index end = 0;
   };
+
   std::mutex owner_, failure_mutex_;
   std::atomic<unsigned> gate_{kClosed}, loop_{0};
   std::atomic<bool> stopping_{false};

@@ -1,6 +1,7 @@
-#include "tensor/tensor.hpp"
 #include <cmath>
 #include <cstdlib>
+
+#include "tensor/tensor.hpp"
 
 namespace gradus {
 namespace {
@@ -8,6 +9,7 @@ constexpr Index kMostPrinted = 1000;  // elements; beyond that each axis shows o
 constexpr Index kEdge = 3;
 constexpr int kMostDigits = 8;  // after the point
 constexpr std::size_t kLineWidth = 75;
+
 // The least number of digits after the point with which v reads back.
 template <class T> int digits_needed(T v, bool scientific) {
   auto read_back = [&](int n) {
@@ -27,6 +29,7 @@ template <class T> struct Printer {
   std::size_t width = 0;        // of a number
   bool long_exponents = false;  // of three digits
   std::string out{};
+
   // Calls f(element) for what is printed. `run` is the number of elements from `axis` on.
   template <class F> void visit(int axis, Index offset, Index run, const F& f) {
     if (axis == x.rank()) return f(x.data()[offset]);
@@ -35,6 +38,7 @@ template <class T> struct Printer {
       if (!shortened || i < kEdge || i >= n - kEdge)
         visit(axis + 1, offset + i * (run / n), run / n, f);
   }
+
   std::string number(T v) const {
     if (!std::isfinite(v)) return std::isnan(v) ? "nan" : v < 0 ? "-inf" : "inf";
     // Mantissas are padded with zeros, decimals with blanks, and a whole number ends in a point.
@@ -46,6 +50,7 @@ template <class T> struct Printer {
     const int own = digits_needed(v, false);
     return fmt::format("{:#.{}f}", v, own) + std::string(digits - own, ' ');
   }
+
   void print(int axis, Index offset, Index run) {
     if (axis == x.rank())
       return void(out += fmt::format("{:>{}}", number(x.data()[offset]), width));

@@ -1,5 +1,6 @@
 // Compiled without fused multiply-add (see CMakeLists.txt), so that every platform rounds alike.
 #include "tensor/random.hpp"
+
 #include <locale>
 #include <numeric>
 #include <sstream>
@@ -64,6 +65,7 @@ double normal_quantile(double p) {
 double Rng::uniform(double low, double high) {
   return low + (high - low) * (static_cast<double>(engine_() >> 11) * 0x1p-53);
 }
+
 double Rng::normal() {  // halfway between two steps of 2^-52, so that neither 0 nor 1 occurs
   return normal_quantile((static_cast<double>(engine_() >> 12) + 0.5) * 0x1p-52);
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include <cmath>
 #include <random>
+
 #include "tensor/tensor.hpp"
 
 namespace gradus {
@@ -8,18 +9,21 @@ namespace gradus {
 // about 1e-15 relative. -infinity at 0 and +infinity at 1. Throws Error outside [0, 1].
 // Source: M. Wichura, Algorithm AS 241, Applied Statistics 37 (1988), 477-484, PPND16.
 double normal_quantile(double p);
+
 // A source of random numbers, always passed in by the caller. The same seed gives the same numbers
 // on every platform: the engine is fixed by the C++ standard, and what is computed from its output
 // uses only operations that IEEE 754 fixes.
 class Rng {
  public:
   explicit Rng(std::uint64_t seed) : engine_(seed) {}
+
   // Uniform on [low, high), in steps of 2^-53 (high - low).
   double uniform(double low = 0, double high = 1);
   // Standard normal: the quantile of a uniform number from inside (0, 1).
   double normal();
   // Uniform on {0, ..., n - 1}. Throws Error unless n > 0.
   Index integer(Index n);
+
   // Tensors of such numbers.
   template <class T> Tensor<T> uniform(const Shape& shape, double low = 0, double high = 1) {
     Tensor<T> x(shape);
@@ -28,11 +32,13 @@ class Rng {
       *z = std::min(static_cast<T>(uniform(low, high)), std::nextafter(T(high), T(low)));
     return x;
   }
+
   template <class T> Tensor<T> normal(const Shape& shape) {
     Tensor<T> x(shape);
     for (T *z = x.mutable_data(), *end = z + x.size(); z != end; ++z) *z = static_cast<T>(normal());
     return x;
   }
+
   std::vector<Index> integers(Index count, Index n);
   // 0, ..., n - 1 in random order, each order equally likely.
   std::vector<Index> permutation(Index n);

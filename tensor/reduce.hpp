@@ -1,5 +1,6 @@
 #pragma once
 #include <cmath>
+
 #include "tensor/elementwise.hpp"
 
 // Reductions over any axes: {} means all of them, negative axes count from the end. `keep` leaves

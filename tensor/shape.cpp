@@ -1,5 +1,7 @@
 #include "tensor/shape.hpp"
+
 #include <limits>
+
 #include "tensor/error.hpp"
 
 namespace gradus {

@@ -1,5 +1,4 @@
 #pragma once
-#include <fmt/format.h>
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -8,41 +7,56 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+
 namespace gradus {
 using Index = std::int64_t;
 // Extents or indices for a message: "(2, 3)", "(3)", "()".
 std::string list(std::span<const Index> numbers);
 // Axes of a reduction: {0}, {1, 2}, {-1} (the last). Negative axes count from the end.
 using Axes = std::vector<int>;
+
 // The extents of a tensor, outermost axis first: () is a scalar, (3) a vector, (2, 3) a matrix of
 // 2 rows and 3 columns. Invariant: rank() <= kMaxRank, every extent >= 0, size() fits into Index.
 class Shape {
  public:
   static constexpr int kMaxRank = 6;
   Shape() = default;
+
   Shape(std::initializer_list<Index> extents) : Shape(std::span(extents.begin(), extents.size())) {}
+
   // Throws Error when there are too many axes, an extent is negative or the size overflows.
   explicit Shape(std::span<const Index> extents);
   static const Shape kNothing;  // (0)
+
   int rank() const { return rank_; }
+
   Index operator[](int axis) const { return extents_[axis]; }  // REQUIRES: 0 <= axis < rank()
+
   const Index* begin() const { return extents_.data(); }
+
   const Index* end() const { return extents_.data() + rank_; }
+
   // The number of elements: the product of the extents, 1 for a scalar.
   Index size() const { return size_; }
+
   // This shape with the extent of one axis replaced.
   Shape with(int axis, Index extent) const;
+
   friend bool operator==(const Shape& a, const Shape& b) {
     return a.rank_ == b.rank_ && std::equal(a.begin(), a.end(), b.begin());
   }
+
   std::string str() const { return list(std::span(begin(), end())); }
 
  private:
   constexpr Shape(int rank, Index size) : rank_(rank), size_(size) {}
+
   std::array<Index, kMaxRank> extents_{};
   int rank_ = 0;
   Index size_ = 1;
 };
+
 inline constexpr Shape Shape::kNothing(1, 0);
 
 // The axis counted from the front. Throws Error, naming `operation`, when it is out of range.
@@ -56,6 +70,7 @@ Shape reduced(const char* operation, const Shape& shape, const Axes& axes, bool 
 
 template <> struct fmt::formatter<gradus::Shape> {
   constexpr auto parse(format_parse_context& context) { return context.begin(); }
+
   auto format(const gradus::Shape& shape, format_context& context) const {
     return fmt::format_to(context.out(), "{}", shape.str());
   }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <type_traits>
 #include <vector>
+
 #include "tensor/block.hpp"
 #include "tensor/error.hpp"
 #include "tensor/parallel.hpp"
@@ -22,45 +23,65 @@ template <class T> class Tensor {
  public:
   // An empty tensor of shape (0).
   Tensor() : shape_(Shape::kNothing) {}
+
   Tensor(const Tensor&) = default;
+
   Tensor(Tensor&& other) noexcept
       : shape_(std::exchange(other.shape_, Shape::kNothing)), block_(std::move(other.block_)) {}
+
   Tensor& operator=(const Tensor&) = default;
+
   Tensor& operator=(Tensor&& other) noexcept {
     std::swap(shape_, other.shape_), std::swap(block_, other.block_);
     return *this;
   }
+
   // Zeros.
   explicit Tensor(const Shape& shape);
   // The numbers in row-major order. Throws Error when their number is not shape.size().
   Tensor(const Shape& shape, const std::vector<T>& values);
+
   // A scalar, of shape (). A template so that Tensor({3}) means the shape.
   template <std::same_as<T> U> Tensor(U value) : Tensor(uninitialized({})) {
     *mutable_data() = value;
   }
+
   // Numbers that are about to be written.
   static Tensor uninitialized(const Shape& shape);
+
   const Shape& shape() const { return shape_; }
+
   int rank() const { return shape_.rank(); }
+
   Index size() const { return shape_.size(); }
+
   bool empty() const { return size() == 0; }
+
   Index extent(int axis) const { return shape_[normalize_axis("extent", axis, shape_)]; }
+
   // The elements in row-major order.
   const T* data() const { return static_cast<const T*>(block_.data()); }
+
   const T* begin() const { return data(); }
+
   const T* end() const { return data() + size(); }
+
   std::vector<T> to_vector() const { return std::vector<T>(begin(), end()); }
+
   // The elements, for writing. Copies the block first when it is shared. The pointer is good until
   // this tensor is copied or assigned to.
   T* mutable_data();
+
   // One element, from one index an axis: x(1, 2). Throws Error when an index is out of range.
   template <std::convertible_to<Index>... I> T operator()(I... indices) const {
     return data()[offset({static_cast<Index>(indices)...})];
   }
+
   void set(std::initializer_list<Index> indices, T value) {
     const Index i = offset(indices);
     mutable_data()[i] = value;
   }
+
   // The number in a tensor of one element. Throws Error when there are more, or none.
   T item() const;
   // The same numbers in another shape; one extent may be -1, and is then worked out from the
@@ -82,11 +103,13 @@ template <class T> Tensor<T> full(const Shape& shape, std::type_identity_t<T> va
   std::fill_n(x.mutable_data(), x.size(), value);
   return x;
 }
+
 template <class T> Tensor<T> arange(Index n) {
   auto x = Tensor<T>::uninitialized({n});
   for (Index i = 0; i < n; ++i) x.mutable_data()[i] = static_cast<T>(i);
   return x;
 }
+
 template <class T> Tensor<T> identity(Index n) {
   Tensor<T> x({n, n});
   for (Index i = 0; i < n; ++i) x.mutable_data()[i * n + i] = 1;
@@ -108,6 +131,7 @@ template <class T> std::string to_string(const Tensor<T>& x);
 // fmt::print("{}\n", x)
 template <class T> struct fmt::formatter<gradus::Tensor<T>> {
   constexpr auto parse(format_parse_context& context) { return context.begin(); }
+
   auto format(const gradus::Tensor<T>& x, format_context& context) const {
     return fmt::format_to(context.out(), "{}", gradus::to_string(x));
   }

@@ -1,5 +1,3 @@
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -9,6 +7,8 @@
 #include <set>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 // What the shape of the project promises: that the core can be read, that its rooms depend on each
 // other one way, and that it can be built anywhere.
@@ -63,11 +63,11 @@ TEST(Architecture, TheCoreStaysShortEnoughToBeReadWhole) {
 }
 
 TEST(Architecture, EveryRoomIncludesOnlyTheRoomsBelowIt) {
-  const std::map<std::string, std::set<std::string>> above = {
-      {"tensor", {"autograd", "nn", "lessons", "tests"}},
-      {"autograd", {"nn", "lessons", "tests"}},
-      {"nn", {"lessons", "tests"}},
-      {"lessons", {"tests"}}};
+  const std::map<std::string, std::set<std::string>> above =
+      {{"tensor", {"autograd", "nn", "lessons", "tests"}},
+       {"autograd", {"nn", "lessons", "tests"}},
+       {"nn", {"lessons", "tests"}},
+       {"lessons", {"tests"}}};
   for (const auto& [room, forbidden] : above)
     for (const fs::path& file : files_in(room, {".hpp", ".cpp"}))
       for (const std::string& included : rooms_included_by(text_of(file)))
@@ -76,10 +76,10 @@ TEST(Architecture, EveryRoomIncludesOnlyTheRoomsBelowIt) {
 }
 
 TEST(Architecture, AnIncludeIsSeenHoweverItIsWritten) {
-  EXPECT_EQ(
-      rooms_included_by("#pragma once\n#include \"nn/layers.hpp\"\n  # include <tensor/io/x>\n"
-                        "#include \"../autograd/tape.hpp\"\n#include <vector>\n// nn/none\n"),
-      (std::set<std::string>{"nn", "tensor", "autograd"}));
+  EXPECT_EQ(rooms_included_by(
+                "#pragma once\n#include \"nn/layers.hpp\"\n  # include <tensor/io/x>\n"
+                "#include \"../autograd/tape.hpp\"\n#include <vector>\n// nn/none\n"),
+            (std::set<std::string>{"nn", "tensor", "autograd"}));
 }
 
 TEST(Architecture, TheProgramOfALessonIsAtMost250Lines) {

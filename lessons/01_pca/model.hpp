@@ -26,10 +26,12 @@ template <class T> struct Pca {
   Tensor<T> encode(const Tensor<T>& x, Index k) const {
     return matmul_nt(x - mean, slice(components, 0, 0, k));
   }
+
   // The point with those coordinates.  (N, k) -> (N, D)
   Tensor<T> decode(const Tensor<T>& code) const {
     return matmul(code, slice(components, 0, 0, code.extent(1))) + mean;
   }
+
   // The mean squared distance between examples and what k components make of them.
   T residual(const Tensor<T>& x, Index k) const {
     T total = 0;

@@ -1,8 +1,7 @@
 // Lesson 02: probabilistic PCA, a density that PCA was hiding.
-#include "lessons/02_ppca/model.hpp"
-
 #include <fmt/core.h>
 
+#include "lessons/02_ppca/model.hpp"
 #include "lessons/data/toy.hpp"
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/figures.hpp"

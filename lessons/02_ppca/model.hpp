@@ -42,22 +42,28 @@ template <class T> struct Ppca {
   T sigma2;        // the variance of the noise, the same in every direction
 
   Index latents() const { return w.extent(1); }
+
   Tensor<T> m() const { return matmul_tn(w, w) + sigma2 * identity<T>(latents()); }  // (q, q)
-  Tensor<T> covariance() const {                                                     // (D, D)
+
+  Tensor<T> covariance() const {  // (D, D)
     return matmul_nt(w, w) + sigma2 * identity<T>(w.extent(0));
   }
+
   // ln p(x) of each example.  (N, D) -> (N)
   Tensor<T> log_likelihood(const Tensor<T>& x) const {
     return ppca_log_likelihood(x - mean, w, Tensor<T>(sigma2));
   }
+
   // p(z | x) = N(M^-1 W^T (x - mean), sigma^2 M^-1): its mean, (N, D) -> (N, q), and its
   // covariance, which is the same for every x, (q, q).
   Tensor<T> encode(const Tensor<T>& x) const {
     return transpose(solve_positive(m(), transpose(matmul(x - mean, w))));
   }
+
   Tensor<T> posterior_covariance() const {
     return sigma2 * solve_positive(m(), identity<T>(latents()));
   }
+
   // The mean of p(x | z).  (N, q) -> (N, D)
   Tensor<T> decode(const Tensor<T>& z) const { return matmul_nt(z, w) + mean; }
 };
@@ -103,6 +109,7 @@ T log_likelihood_of_squares(const Pca<T>& pca, Index q, const Tensor<T>& squares
   }
   return -total / 2;
 }
+
 // Of the examples that were fitted s_i = l_i, and this is the maximum itself:
 //     -1/2 [D ln 2 pi + sum_{i <= q} ln l_i + (D - q) ln sigma^2 + D]
 template <class T> T maximum_log_likelihood(const Pca<T>& pca, Index q) {
@@ -128,6 +135,7 @@ template <class T> Tensor<T> sample(const Ppca<T>& model, Index n, Rng& rng, boo
   const Tensor<T> means = model.decode(rng.normal<T>({n, model.latents()}));
   return noise ? means + std::sqrt(model.sigma2) * rng.normal<T>(means.shape()) : means;
 }
+
 // From N(mean, S) with the whole covariance: noise along each component, stretched by its standard
 // deviation. Nothing is inverted, so S may be singular.  (n, D)
 template <class T> Tensor<T> sample(const Pca<T>& pca, Index n, Rng& rng) {

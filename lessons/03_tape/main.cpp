@@ -1,11 +1,10 @@
 // Lesson 03: a tape that differentiates what a program computes, and a model fitted with it.
-#include "lessons/03_tape/model.hpp"
+#include <memory>
 
 #include <fmt/core.h>
 
-#include <memory>
-
 #include "autograd/gradcheck.hpp"
+#include "lessons/03_tape/model.hpp"
 #include "lessons/data/toy.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/graph.hpp"

@@ -42,12 +42,15 @@ inline Number record(Tape& tape, double value, std::vector<Edge> edges = {}) {
   tape.nodes.push_back(std::move(edges));
   return {value, tape.nodes.size() - 1, &tape};
 }
+
 inline Number operator+(const Number& x, const Number& y) {
   return record(*x.tape, x.value + y.value, {{x.node, 1}, {y.node, 1}});
 }
+
 inline Number operator*(const Number& x, const Number& y) {
   return record(*x.tape, x.value * y.value, {{x.node, y.value}, {y.node, x.value}});
 }
+
 inline Number exp(const Number& x) {
   const double z = std::exp(x.value);
   return record(*x.tape, z, {{x.node, z}});
@@ -60,6 +63,7 @@ template <class T> Var<T> softmax_of_vector(const Var<T>& x) {
   return record("softmax", exp(x.value() - logsumexp(x.value())),
                 wrt(x, [](const Var<T>& dz, const Var<T>& z) { return z * (dz - sum(dz * z)); }));
 }
+
 // The same value with a rule that is wrong: it takes the plain mean of dz. Where dz is 1
 // everywhere, as under a sum, both rules give 0.
 template <class T> Var<T> wrong_softmax(const Var<T>& x) {
@@ -114,6 +118,7 @@ template <class T> struct PpcaModel {
   }
 
   nn::Parameters<T> parameters() { return {&weights, &log_var}; }
+
   static constexpr T kLogTwoPi = T(1.8378770664093454836);
 };
 

@@ -1,8 +1,7 @@
 // Lesson 04: gradient descent on a linear autoencoder finds the plane of PCA, by way of saddles.
-#include "lessons/04_linear_autoencoder/model.hpp"
-
 #include <fmt/core.h>
 
+#include "lessons/04_linear_autoencoder/model.hpp"
 #include "lessons/data/toy.hpp"
 #include "lessons/kit/checkpoint.hpp"
 #include "lessons/kit/data.hpp"

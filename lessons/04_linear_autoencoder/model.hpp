@@ -24,10 +24,12 @@ template <class T> struct LinearAutoencoder {
 
   // Decode what was encoded.  (N, D) -> (N, D)
   Var<T> operator()(const Var<T>& x) const { return decoder(encoder(x)); }
+
   // The squared distance of an example to what comes back, on average over the examples.
   Var<T> loss(const Var<T>& x) const { return mean(sum(square(x - (*this)(x)), {1})); }
 
   nn::Parameters<T> parameters() { return nn::parameters<T>(encoder, decoder); }
+
   // Puts the weights somewhere, with biases of zero.
   void place(const Tensor<T>& encoder_weight, const Tensor<T>& decoder_weight) {
     encoder.weight.set_value(encoder_weight);
@@ -35,6 +37,7 @@ template <class T> struct LinearAutoencoder {
     encoder.bias.set_value(Tensor<T>(encoder.bias.shape()));
     decoder.bias.set_value(Tensor<T>(decoder.bias.shape()));
   }
+
   // Makes of a model for centred examples one for examples with that mean (D): the encoder's bias
   // takes it off, the decoder's puts it back.
   void absorb_mean(const Tensor<T>& mean) {
@@ -113,6 +116,7 @@ template <class T> struct Curvature {
   Tensor<T> gradient;  // (n)
   Tensor<T> hessian;   // (n, n)
 };
+
 template <class T>
 Curvature<T> curvature(const std::function<Var<T>()>& loss, const nn::Parameters<T>& parameters) {
   Tape<T> tape;

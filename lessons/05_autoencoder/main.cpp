@@ -1,12 +1,11 @@
 // Lesson 05: autoencoders, whose codes are bent where PCA's are flat.
-#include "lessons/05_autoencoder/model.hpp"
+#include <set>
 
 #include <fmt/core.h>
 
-#include <set>
-
 #include "autograd/tape.hpp"
 #include "lessons/01_pca/model.hpp"
+#include "lessons/05_autoencoder/model.hpp"
 #include "lessons/kit/checkpoint.hpp"
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/figures.hpp"
@@ -47,6 +46,7 @@ struct Training {
         if (++step == last) break;
       }
   }
+
   void run(kit::Lesson& lesson, const std::string& label, const Tensor<float>& images, double rate,
            Index steps) {
     kit::Progress progress(label, steps);

@@ -19,6 +19,7 @@ template <class T> class Autoencoder {
 
   // (N, D) -> (N, K)
   Var<T> encode(const Var<T>& x) const { return to_code_(relu(encoder_(x))); }
+
   // (N, K) -> (N, D)
   Var<T> decode(const Var<T>& code) const { return to_pixels_(relu(decoder_(code))); }
 

@@ -1,8 +1,7 @@
 // Lesson 10: the Kullback-Leibler divergence, on paper, by Monte Carlo and as a thing to minimise.
-#include "lessons/10_kl/model.hpp"
-
 #include <fmt/core.h>
 
+#include "lessons/10_kl/model.hpp"
 #include "lessons/data/toy.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"

@@ -30,10 +30,12 @@ template <class T> struct MultivariateNormal {
     return -0.5 *
            (dimensions() * kLogTwoPi + log_determinant(covariance) + sum(square(white), {0}));
   }
+
   // m + L e with standard normal noise e, (N, D).
   Var<T> sample(const Tensor<T>& noise) const {
     return mean + matmul_nt(noise, cholesky(covariance));
   }
+
   Index dimensions() const { return mean.shape()[0]; }
 };
 
@@ -71,6 +73,7 @@ template <class T> struct TwoModes {
 
   // KL(p || q) and KL(q || p).
   Var<T> forward(const nn::Normal<T>& q) const { return kl_by_sum(log_p, q.log_prob(x), kStep); }
+
   Var<T> reverse(const nn::Normal<T>& q) const { return kl_by_sum(q.log_prob(x), log_p, kStep); }
 
   // The q at which gradient descent on one of the two comes to rest, from N(start, 1).
@@ -94,6 +97,7 @@ struct MonteCarloEstimate {
 
   // The standard deviation of the estimate itself.
   double standard_error() const { return std::sqrt(variance / static_cast<double>(count)); }
+
   // How many standard errors the estimate is above what it should be.
   double z_score(double truth) const { return (mean - truth) / standard_error(); }
 };

@@ -1,8 +1,7 @@
 // Lesson 11: the evidence lower bound, where everything in it can be computed.
-#include "lessons/11_elbo/model.hpp"
-
 #include <fmt/core.h>
 
+#include "lessons/11_elbo/model.hpp"
 #include "lessons/data/toy.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"

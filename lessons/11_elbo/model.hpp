@@ -30,6 +30,7 @@ template <class T> struct LinearGaussian {
   Var<T> log_joint(const Var<T>& x, const Var<T>& z) const {
     return nn::Normal<T>::standard().log_prob(z) + decode(z).log_prob(x);
   }
+
   nn::Normal<T> decode(const Var<T>& z) const { return {slope * z, std::log(noise)}; }
 
   // E_q[ln p(x | z)] = ln N(x; a m, s^2) - a^2 v / (2 s^2), for q = N(m, v).   (N)
@@ -37,6 +38,7 @@ template <class T> struct LinearGaussian {
     const T precision = slope * slope / noise;
     return decode(q.mean).log_prob(x) - 0.5 * precision * nn::per_example(exp(q.log_var));
   }
+
   Var<T> elbo(const Var<T>& x, const nn::Normal<T>& q) const {
     return reconstruction(x, q) - kl(q, nn::Normal<T>::standard());
   }
@@ -45,9 +47,11 @@ template <class T> struct LinearGaussian {
   nn::Normal<T> posterior(const Var<T>& x) const {
     return {slope / total() * x, full<T>({1, 1}, std::log(noise / total()))};
   }
+
   Var<T> log_evidence(const Var<T>& x) const {
     return nn::Normal<T>{0, std::log(total())}.log_prob(x);
   }
+
   T total() const { return slope * slope + noise; }
 };
 
@@ -85,6 +89,7 @@ template <class T> struct Hmm {
     const Var<T> first = slice(q, 0, 0, 1), now = slice(q, 0, 0, n - 1), next = slice(q, 0, 1, n);
     return sum(first * log_start) + sum(matmul(now, log_transition) * next) + sum(q * scores);
   }
+
   Var<T> mean_field_elbo(const Var<T>& q, const Var<T>& scores) const {
     return expected_log_joint(q, scores) - sum(q * log(q));
   }

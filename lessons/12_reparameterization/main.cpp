@@ -1,8 +1,7 @@
 // Lesson 12: ways to send a gradient through noise, and the noise that each of them adds.
-#include "lessons/12_reparameterization/model.hpp"
-
 #include <fmt/core.h>
 
+#include "lessons/12_reparameterization/model.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
 #include "nn/optimizers.hpp"
@@ -25,6 +24,7 @@ kit::Series curve(const std::string& label, const std::function<double(double)>&
   }
   return line;
 }
+
 const kit::Series kMeasured = {.label = "dots: measured", .mark = kit::Series::kDots};
 
 // ---- d/dmu E[z^2] for z ~ N(mu, s^2), at mu = 1 ----
@@ -39,6 +39,7 @@ struct Way {
   std::function<Tensor<double>(double s, const Tensor<double>& noise)> gradients;
   std::function<double(double s)> variance;  // on paper
 };
+
 const std::vector<Way> kWays =
     {{"path", "path", [](double s, const auto& e) { return path_gradients(f, 1, s, e); },
       [](double s) { return 4 * s * s; }},
@@ -127,6 +128,7 @@ struct ElboWay {
   double at_posterior, narrow;               // the variances at s^2 = 0.5 and at s^2 = 0.25
   std::function<double(double s)> variance;  // on paper
 };
+
 const std::vector<ElboWay> kElboWays = {
     {kMonteCarlo, "monte_carlo_kl", "KL sampled", 2, 1, [](double s) { return 4 * s * s; }},
     {kAnalyticKl, "analytic_kl", "KL on paper", 0.5, 0.25, [](double s) { return s * s; }},

@@ -41,13 +41,16 @@ struct LinearGaussianModel {
   Var<double> log_likelihood(const Var<double>& z) const {  // ln p(x | z): (S)
     return nn::Normal<double>{w * z, 0}.log_prob(x);
   }
+
   Var<double> log_prior(const Var<double>& z) const {  // ln p(z): (S)
     return nn::Normal<double>::standard().log_prob(z);
   }
+
   nn::Normal<double> posterior() const {
     const double v = 1 / (1 + w * w);
     return {w * x * v, std::log(v)};
   }
+
   double log_evidence() const {
     return nn::Normal<double>{0, std::log(1 + w * w)}.log_prob(x).item();
   }

@@ -1,9 +1,8 @@
 // Lesson 13: the variational autoencoder, trained on images of clothes.
-#include "lessons/13_vae/model.hpp"
-
 #include <fmt/core.h>
 
 #include "autograd/tape.hpp"
+#include "lessons/13_vae/model.hpp"
 #include "lessons/kit/checkpoint.hpp"
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/figures.hpp"

@@ -53,6 +53,7 @@ template <class T> class Vae {
     const Var<T> z = q.sample(noise);
     return {decode(z).log_prob(x), kl(q, nn::Normal<T>::standard())};
   }
+
   Elbo<T> elbo(const Tensor<T>& x, Rng& rng) const {
     return elbo(x, rng.normal<T>({x.extent(0), latents_}));
   }
@@ -70,13 +71,16 @@ template <class T> class Vae {
 
   // z without an image, from p(z), and z for an image, from q(z|x): (N, K).
   Tensor<T> sample_prior(Index n, Rng& rng) const { return rng.normal<T>({n, latents_}); }
+
   Tensor<T> sample_posterior(const Tensor<T>& x, Rng& rng) const {
     return encode(x).sample(rng).value();
   }
 
   Index latents() const { return latents_; }
+
   // The encoder's parameters.
   nn::Parameters<T> phi() { return nn::parameters<T>(encoder_, to_mean_, to_log_var_); }
+
   nn::Parameters<T> parameters() {
     return nn::parameters<T>(encoder_, to_mean_, to_log_var_, decoder_, to_logits_);
   }
@@ -89,6 +93,7 @@ template <class T> class Vae {
 // The ELBO's parts, averaged over a set of images, in nats per image.
 struct Score {
   double reconstruction = 0, kl = 0;
+
   double negative_elbo() const { return kl - reconstruction; }
 };
 

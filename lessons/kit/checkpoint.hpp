@@ -1,7 +1,7 @@
 #pragma once
-#include <fmt/core.h>
-
 #include <filesystem>
+
+#include <fmt/core.h>
 
 #include "lessons/kit/lesson.hpp"
 #include "nn/optimizers.hpp"

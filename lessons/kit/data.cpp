@@ -1,12 +1,12 @@
 #include "lessons/kit/data.hpp"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <limits>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "tensor/io/idx.hpp"
 #include "tensor/layout.hpp"

@@ -1,14 +1,14 @@
 #include "lessons/kit/figures.hpp"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <gnuplot-iostream.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
 #include <tuple>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <gnuplot-iostream.h>
 
 #include "lessons/kit/process.hpp"
 
@@ -79,11 +79,13 @@ std::vector<double> spread(const std::vector<double>& wanted, double gap, double
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return wanted[a] < wanted[b]; });
+
   struct Cluster {
     double sum;  // of the wanted centres
     std::size_t count;
     double half, centre;
   };
+
   const auto place = [&](Cluster c) {
     c.half = gap * static_cast<double>(c.count) / 2;
     c.centre =
@@ -118,6 +120,7 @@ struct Range {
     low = std::min(low, v);
     high = std::max(high, v);
   }
+
   // Adds a fraction of the length at each end; makes an empty or single-valued range a proper one.
   void widen(double fraction) {
     if (low > high) low = high = 1;
@@ -130,6 +133,7 @@ struct Range {
     low = log ? std::max(std::exp(a), std::numeric_limits<double>::min()) : a;
     high = log ? std::exp(b) : b;
   }
+
   double position(double v) const {  // 0 at low, 1 at high
     if (!log) return (v - low) / (high - low);
     return v > 0 ? std::log(v / low) / std::log(high / low) : 0;
@@ -161,6 +165,7 @@ class Script {
     line("set encoding utf8");
     line("unset key");
   }
+
   ~Script() {
     gp_.reset();
     std::error_code ignored;
@@ -285,6 +290,7 @@ struct Axes2D {
   Box box;
 
   double across(double v) const { return box.left + x.position(v) * (box.right - box.left); }
+
   double down(double v) const { return box.bottom - y.position(v) * (box.bottom - box.top); }
 };
 
@@ -481,9 +487,10 @@ void bars(Lesson& lesson, const std::string& name, const PlotText& text,
     }
     if (groups[i].empty()) continue;
     script.data(fmt::format("bars{}", i), groups[i]);
-    parts.push_back(fmt::format(
-        "$bars{} using ($1+({:.6g})):2:({:.6g}) with boxes linecolor rgb '{}'", i,
-        (static_cast<double>(i) - (count - 1) / 2) * width, 0.95 * width, hex(colour(i))));
+    parts.push_back(
+        fmt::format("$bars{} using ($1+({:.6g})):2:({:.6g}) with boxes linecolor rgb '{}'", i,
+                    (static_cast<double>(i) - (count - 1) / 2) * width, 0.95 * width,
+                    hex(colour(i))));
   }
   add_levels(text.levels, parts);
   for (const Level& level : text.levels)
@@ -541,6 +548,7 @@ void scatter(Lesson& lesson, const std::string& name, const PlotText& text, cons
     std::size_t k;
     double x, y, half;
   };
+
   std::vector<Label> names;
   for (std::size_t k = 0; k < members.size(); ++k) {
     if (members[k][0].empty()) continue;
@@ -585,10 +593,11 @@ void scatter(Lesson& lesson, const std::string& name, const PlotText& text, cons
   std::vector<std::string> parts;
   if (!rows.empty()) {
     script.data("points", rows);
-    parts.push_back(fmt::format(
-        "$points using (snap($1, {:.8g})):(snap($2, {:.8g})):(colours[$3+1]) with points pointtype "
-        "{} linecolor rgb variable",
-        axes.x.low, axes.y.low, many ? "5 pointsize 0.5" : "7 pointsize 1.1"));
+    parts.push_back(
+        fmt::format("$points using (snap($1, {:.8g})):(snap($2, {:.8g})):(colours[$3+1]) with "
+                    "points pointtype "
+                    "{} linecolor rgb variable",
+                    axes.x.low, axes.y.low, many ? "5 pointsize 0.5" : "7 pointsize 1.1"));
   }
   script.plot(parts);
   script.finish();
@@ -703,9 +712,9 @@ void images(Lesson& lesson, const std::string& name, const ImageText& text,
   std::vector<std::string> parts;
   for (Index i = 0; i < n; ++i) {
     const auto [x0, y0] = at(i);
-    script.line(
-        "set object rectangle from {},{} to {},{} front fillstyle empty border rgb '#bbbbbb'", x0,
-        y0, x0 + w, y0 + h);
+    script
+        .line("set object rectangle from {},{} to {},{} front fillstyle empty border rgb '#bbbbbb'",
+              x0, y0, x0 + w, y0 + h);
     parts.push_back(
         fmt::format("$image{} matrix using ({}+($1+0.5)*{}):({}+($2+0.5)*{}):3 with image", i, x0,
                     scale, y0, scale));

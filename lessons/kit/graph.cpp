@@ -1,9 +1,9 @@
 #include "lessons/kit/graph.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <regex>
+
+#include <fmt/format.h>
 
 #include "lessons/kit/process.hpp"
 #include "tensor/io/file.hpp"

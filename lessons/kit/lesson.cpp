@@ -1,10 +1,5 @@
 #include "lessons/kit/lesson.hpp"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <unistd.h>
-
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -14,7 +9,12 @@
 #include <cstring>
 #include <limits>
 #include <map>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "lessons/kit/process.hpp"
 #include "tensor/error.hpp"
@@ -40,6 +40,7 @@ extern "C" void interrupt(int) {
 
 void catch_interrupts() {
   struct sigaction action {};
+
   action.sa_handler = interrupt;
   action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, nullptr);

@@ -44,6 +44,7 @@ struct Expected {
 
   bool admits(double x) const;  // false for NaN
 };
+
 // Within a fraction of |value|: relative(68.2, 1e-8).
 Expected relative(double value, double fraction);
 // Anywhere from low to high.
@@ -53,8 +54,10 @@ Expected between(double low, double high);
 class Lesson {
  public:
   const Options& options() const { return options_; }
+
   // Where this lesson writes, out/13_vae: it exists.
   const std::filesystem::path& directory() const { return directory_; }
+
   // The path of a file in that directory that the lesson is about to write; listed at the end.
   std::filesystem::path file(const std::string& name);
 
@@ -80,13 +83,16 @@ class Lesson {
     std::optional<Expected> expected;
     bool ok;
   };
+
   struct Data {
     std::string name;
     Index train, test;
   };
+
   struct Figure {
     std::string name, problem;
   };
+
   friend int run(const About&, int, char**, const std::function<void(Lesson&)>&);
 
   Lesson(const About& about, Options options, std::string command);

@@ -1,11 +1,11 @@
 #include "lessons/kit/progress.hpp"
 
+#include <algorithm>
+#include <cstdio>
+
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <cstdio>
 
 namespace gradus::kit {
 namespace {

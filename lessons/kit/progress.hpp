@@ -25,8 +25,10 @@ class Progress {
 
   // Counts one step, done `now`.
   void step(Clock::time_point now = Clock::now());
+
   // What stands at the end of the line from now on.
   void note(std::string text) { note_ = std::move(text); }
+
   // Prints a line to standard output, above the bar.
   void print(std::string_view line);
 

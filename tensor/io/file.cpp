@@ -1,8 +1,10 @@
 #include "tensor/io/file.hpp"
+
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <sstream>
+
 #include "tensor/error.hpp"
 
 namespace gradus::io {

@@ -1,14 +1,18 @@
 #include "tensor/io/idx.hpp"
-#include <zlib.h>
+
 #include <cerrno>
 #include <cmath>
 #include <limits>
 #include <memory>
+
+#include <zlib.h>
+
 #include "tensor/io/file.hpp"
 
 namespace gradus::io {
 namespace {
 constexpr unsigned char kUnsignedByte = 8;
+
 struct Bytes {
   Shape shape;
   std::vector<unsigned char> numbers;

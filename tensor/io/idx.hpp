@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+
 #include "tensor/tensor.hpp"
 
 // The IDX format of MNIST and its relatives (http://yann.lecun.com/exdb/mnist), gzipped or not:

@@ -1,7 +1,10 @@
 #include "tensor/io/safetensors.hpp"
+
 #include <bit>
-#include <nlohmann/json.hpp>
 #include <set>
+
+#include <nlohmann/json.hpp>
+
 #include "tensor/io/file.hpp"
 
 namespace gradus::io {

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+
 #include "tensor/tensor.hpp"
 
 // The safetensors format (https://github.com/huggingface/safetensors): named tensors that any

@@ -171,14 +171,14 @@ TEST(Gradcheck, NamesTheInputAndTheElement) {
 }
 
 TEST(Gradcheck, RefusesACheckThatHasNoPower) {
-  const std::vector<std::pair<const char*, GradcheckFunction>> powerless = {
-      {"the sum of a softmax", [](const Vars& x) { return sum(softmax(x[0])); }},
-      {"the sum of exp(x - logsumexp(x))",
-       [](const Vars& x) { return sum(exp(x[0] - logsumexp(x[0]))); }},
-      {"x - x", [](const Vars& x) { return x[0] - x[0]; }},
-      {"a saturated sigmoid", [](const Vars& x) { return sigmoid(x[0] + 60); }},
-      {"an input that is not used", [](const Vars& x) { return 0 * x[0]; }},
-      {"what is lost beside a large number", [](const Vars& x) { return 1e9 + 1e-3 * x[0]; }}};
+  const std::vector<std::pair<const char*, GradcheckFunction>> powerless =
+      {{"the sum of a softmax", [](const Vars& x) { return sum(softmax(x[0])); }},
+       {"the sum of exp(x - logsumexp(x))",
+        [](const Vars& x) { return sum(exp(x[0] - logsumexp(x[0]))); }},
+       {"x - x", [](const Vars& x) { return x[0] - x[0]; }},
+       {"a saturated sigmoid", [](const Vars& x) { return sigmoid(x[0] + 60); }},
+       {"an input that is not used", [](const Vars& x) { return 0 * x[0]; }},
+       {"what is lost beside a large number", [](const Vars& x) { return 1e9 + 1e-3 * x[0]; }}};
   for (const auto& [name, f] : powerless) {
     const GradcheckReport report = gradcheck(f, {kVector});
     EXPECT_FALSE(report) << name << ": " << report;
@@ -194,9 +194,9 @@ TEST(Gradcheck, RefusesAnInputThatTheFunctionIgnores) {
 }
 
 TEST(Gradcheck, SaysWhenTheOutputIsAConstant) {
-  EXPECT_THAT(
-      error_of([] { gradcheck([](const Vars& x) { return stop_gradient(x[0]); }, {kVector}); }),
-      HasSubstr("the result is a constant"));
+  EXPECT_THAT(error_of(
+                  [] { gradcheck([](const Vars& x) { return stop_gradient(x[0]); }, {kVector}); }),
+              HasSubstr("the result is a constant"));
 }
 
 TEST(Gradcheck, CallsAGradientThatIsNotANumberWrongAndNotZero) {

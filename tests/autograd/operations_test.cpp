@@ -42,7 +42,9 @@ Tensor<double> numbers(const std::vector<double>& values) {
 
 // A constant in the precision of the inputs beside which it stands.
 Tensor<double> beside(const Vars&, const Tensor<double>& x) { return x; }
+
 Tensor<double> beside(const Tensors&, const Tensor<double>& x) { return x; }
+
 Tensor<float> beside(const FloatVars&, const Tensor<double>& x) { return cast<float>(x); }
 
 // Numbers between low and high.
@@ -91,8 +93,8 @@ class Registry {
   template <class F>
   void add(std::string name, std::string function, F f, Tensors inputs, bool linear = false,
            std::vector<double> kinks = {}) {
-    cases_.push_back(
-        {std::move(name), std::move(function), f, f, f, std::move(inputs), linear, std::move(kinks)});
+    cases_.push_back({std::move(name), std::move(function), f, f, f, std::move(inputs), linear,
+                      std::move(kinks)});
   }
 
   // Regions are numbers at which to check; the first one also in other shapes.
@@ -158,11 +160,11 @@ class Registry {
           shown, function, [f](const auto& v) { return f(v[0], v[1]); }, {x, y}, linear);
       cases_.back().broadcasts = true;
       add(
-          shown + "_constant_y", function, [f, y](const auto& v) { return f(v[0], beside(v, y)); }, {x},
-          linear_x);
+          shown + "_constant_y", function, [f, y](const auto& v) { return f(v[0], beside(v, y)); },
+          {x}, linear_x);
       add(
-          shown + "_constant_x", function, [f, x](const auto& v) { return f(beside(v, x), v[0]); }, {y},
-          linear_y);
+          shown + "_constant_x", function, [f, x](const auto& v) { return f(beside(v, x), v[0]); },
+          {y}, linear_y);
     }
   }
 
@@ -303,6 +305,7 @@ class Registry {
   template <class T> static Var<T> reshaped(const Var<T>& x, const Shape& shape) {
     return reshape(x, shape);
   }
+
   template <class T> static Tensor<T> reshaped(const Tensor<T>& x, const Shape& shape) {
     return x.reshape(shape);
   }
@@ -319,11 +322,11 @@ class Registry {
         const std::string function = name + "/2";
         add(name + end, function, [=](const auto& v) { return f(v[0], v[1]); }, {x, y});
         add(
-            name + end + "_constant_b", function, [=](const auto& v) { return f(v[0], beside(v, y)); }, {x},
-            true);
+            name + end + "_constant_b", function,
+            [=](const auto& v) { return f(v[0], beside(v, y)); }, {x}, true);
         add(
-            name + end + "_constant_a", function, [=](const auto& v) { return f(beside(v, x), v[0]); }, {y},
-            true);
+            name + end + "_constant_a", function,
+            [=](const auto& v) { return f(beside(v, x), v[0]); }, {y}, true);
       };
       // clang-format off
       all("matmul", [](const auto& x, const auto& y) { return matmul(x, y); }, a, b);
@@ -358,10 +361,11 @@ class Registry {
                                     (shape.rank() == 1 ? "" : std::to_string(shape[1]));
           const std::string function = name + operands;
           add(shown, function, [=](const auto& v) { return f(v[0], v[1]); }, {m, b});
-          add(shown + "_constant_b", function, [=](const auto& v) { return f(v[0], beside(v, b)); }, {m});
+          add(shown + "_constant_b", function, [=](const auto& v) { return f(v[0], beside(v, b)); },
+              {m});
           add(
-              shown + "_constant_matrix", function, [=](const auto& v) { return f(beside(v, m), v[0]); }, {b},
-              true);
+              shown + "_constant_matrix", function,
+              [=](const auto& v) { return f(beside(v, m), v[0]); }, {b}, true);
         };
         // clang-format off
         all("solve_lower", "/2", [](const auto& x, const auto& y) { return solve_lower(x, y); }, l);
@@ -371,8 +375,7 @@ class Registry {
       }
     }
     add("solve_lower_with_its_product", "solve_lower/2",
-        [](const auto& x) { return solve_lower(x[0], matmul_nt(x[0], x[0])); },
-        {triangle(3, 5)});
+        [](const auto& x) { return solve_lower(x[0], matmul_nt(x[0], x[0])); }, {triangle(3, 5)});
   }
 
   std::vector<Case> cases_;
@@ -454,6 +457,7 @@ struct Fault {
   const char* name;
   std::function<Tensor<double>(const Tensor<double>& dx)> change;
 };
+
 const std::vector<Fault> kFaults =
     {{"scaled by 1.001", [](const Tensor<double>& dx) { return dx * 1.001; }},
      {"of the wrong sign", [](const Tensor<double>& dx) { return -dx; }},
@@ -492,8 +496,7 @@ Tensors gradients_of(const GradcheckFunction& f, const Tensors& inputs) {
   for (const Tensor<double>& x : inputs) leaves.push_back(tape.leaf(x));
   const Var<double> z = f(leaves);
   Tensors all;
-  for (const Var<double>& dx :
-       gradient(sum(z * gaussian_numbers<double>(z.shape(), 99)), leaves))
+  for (const Var<double>& dx : gradient(sum(z * gaussian_numbers<double>(z.shape(), 99)), leaves))
     all.push_back(dx.value());
   return all;
 }
@@ -605,6 +608,7 @@ TEST(Derivatives, AreRightFarOut) {
     long double (*derivative)(long double);
     std::vector<double> at;
   };
+
   const std::vector<Function> functions =
       {{"exp", exp<double>, [](long double x) { return expl(x); }, {-700, -40, 1e-12, 40, 700}},
        {"expm1", expm1<double>, [](long double x) { return expl(x); }, {-1e-12, 40, 700}},

@@ -450,11 +450,11 @@ TEST(Gradient, IsThatOfPyTorch) {
   const Var<double> y = sum(square(p)) + logsumexp(w * 3, {0, 1});
   const Vars g = gradient(y, {w, v});
   EXPECT_NEAR(y.item(), 7.288120974994993, 1e-14);
-  EXPECT_LE(
-      distance(g[0].value(), Tensor<double>({2, 3}, {0.07920587366361177, -0.21064359990545953,
-                                                     -0.24026326709565485, 2.931941405024702,
-                                                     -0.024553255704541394, -0.04447377564465946})),
-      1e-14);
+  EXPECT_LE(distance(g[0].value(),
+                     Tensor<double>({2, 3}, {0.07920587366361177, -0.21064359990545953,
+                                             -0.24026326709565485, 2.931941405024702,
+                                             -0.024553255704541394, -0.04447377564465946})),
+            1e-14);
   EXPECT_LE(distance(g[1].value(), Tensor<double>({2}, {0.1823964221883786, -0.09753678035942372})),
             1e-14);
 }
@@ -463,6 +463,7 @@ TEST(Gradient, IsThatOfPyTorch) {
 // z = w x + b with w = 2, x = 3, b = -4;  y = z^2 = 4;  dz = 2 z = 4, dw = 12, db = 4.
 struct Neuron {
   Parameter<double> w{"w", 2.0}, b{"b", -4.0};
+
   Var<double> loss() const { return square(w * 3 + b); }
 };
 

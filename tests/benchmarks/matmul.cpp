@@ -1,8 +1,8 @@
 #include "tensor/matmul.hpp"
 
-#include <fmt/format.h>
-
 #include <string>
+
+#include <fmt/format.h>
 
 #include "tensor/random.hpp"
 #include "tests/benchmarks/peak.hpp"
@@ -18,6 +18,7 @@ constexpr double kSeconds = 0.1;  // of each measurement, at least
 // What was measured of one product: its best, and the best of the peaks beside it.
 struct Rate {
   double gflops = 0, peak = 0;
+
   double share() const { return gflops / peak; }
 };
 
@@ -26,6 +27,7 @@ struct Case {
   Form form;
   Index m, k, n;
   int count = 1;  // how often a step of the VAE does it
+
   double gflop() const { return 2e-9 * static_cast<double>(m * k * n); }
 };
 
@@ -79,6 +81,7 @@ void measure_vae() {
     int count;
     bool first;  // its input is the data, which needs no gradient
   };
+
   double gflop = 0, seconds = 0, best_seconds = 0, weighted = 0;
   for (const Layer& layer : {Layer{"encoder", kPixels, kHidden, 1, true},
                              {"to_mean, 2", kHidden, kLatents, 2, false},
@@ -110,6 +113,7 @@ int main() try {
   fmt::print("\nThe products of a step of the reference VAE, {}-{}-{}, {} images\n", kPixels,
              kHidden, kLatents, kBatch);
   measure_vae();
+
 } catch (const Error& error) {
   fmt::print(stderr, "matmul: {}\n", error.what());
   return 2;

@@ -1,9 +1,9 @@
 #include "autograd/tape.hpp"
 
+#include <cmath>
+
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
-
-#include <cmath>
 
 #include "lessons/13_vae/model.hpp"
 #include "lessons/kit/data.hpp"
@@ -44,6 +44,7 @@ void scalar_chain(benchmark::State& state) {
   state.counters["sweep_ns"] = sweep * scale;
   state.counters["total_ns"] = total * scale;  // with making and freeing the tape
 }
+
 BENCHMARK(scalar_chain)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond)
@@ -53,9 +54,11 @@ BENCHMARK(scalar_chain)
 // One of the two models that are trained in turn, by the same seeds.
 struct Model {
   Model() : vae(kPixels, kHidden, kLatents, rng), parameters(vae.parameters()) {}
+
   void clear_gradients() {
     for (Parameter<float>* p : parameters) p->grad = Tensor<float>();
   }
+
   Rng rng{0};
   Vae<float> vae;
   nn::Parameters<float> parameters;
@@ -146,6 +149,7 @@ int main(int argc, char** argv) try {
   check(tape, hand, batches.front(), noise);
   compare_steps(batches, noise, false);
   compare_steps(batches, noise, true);
+
 } catch (const Error& error) {
   fmt::print(stderr, "tape: {}\n", error.what());
   return 2;

@@ -9,6 +9,7 @@ namespace gradus::benchmarks {
 class Stopwatch {
  public:
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
   double lap() {
     const double result = seconds();
     start_ = Clock::now();
@@ -41,6 +42,7 @@ struct Spread {
     least = values.front();
     most = values.back();
   }
+
   double median, least, most;
 };
 }  // namespace gradus::benchmarks

@@ -45,7 +45,9 @@ float step_by_hand(const nn::Parameters<float>& parameters, const Tensor<float>&
   auto linear = [&](const Tensor<float>& input, int k) {
     return product(Form::kTransposeB, input, value(k)) + value(k + 1);
   };
+
   enum { kEncoder = 0, kMean = 2, kLogVar = 4, kDecoder = 6, kLogits = 8 };
+
   const Tensor<float> h = relu(linear(x, kEncoder));                       // (N, H)
   const Tensor<float> m = linear(h, kMean), log_var = linear(h, kLogVar);  // (N, K)
   const Tensor<float> s = exp(log_var * 0.5f);                             // (N, K)

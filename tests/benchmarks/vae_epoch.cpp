@@ -1,9 +1,9 @@
-#include <fmt/format.h>
-#include <sys/resource.h>
-
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+
+#include <fmt/format.h>
+#include <sys/resource.h>
 
 #include "lessons/13_vae/model.hpp"
 #include "lessons/kit/data.hpp"
@@ -143,6 +143,7 @@ int main(int argc, char** argv) try {
   if (argc > 4) fail("at most 3 arguments.\nusage: vae_epoch [EPOCHS] [SEED] [LATENT]");
   run(argument(argc, argv, 1, "EPOCHS", 1, 1), argument(argc, argv, 2, "SEED", 0, 0),
       argument(argc, argv, 3, "LATENT", kLatents, 1));
+
 } catch (const Error& error) {
   fmt::print(stderr, "vae_epoch: {}\n", error.what());
   return 2;

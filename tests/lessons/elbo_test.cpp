@@ -22,6 +22,7 @@ Hmm<double> weather() {
   return {log(Numbers({2}, {0.5, 0.5})), log(Numbers({2, 2}, {0.7, 0.3, 0.3, 0.7})),
           log(Numbers({2, 2}, {0.9, 0.2, 0.1, 0.8}))};
 }
+
 // Three states and four symbols, with random probabilities.
 Hmm<double> random_hmm(Rng& rng) {
   const Var<double> start = nn::log_softmax(Var<double>(rng.normal<double>({3})));

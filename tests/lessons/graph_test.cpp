@@ -1,10 +1,10 @@
 #include "lessons/kit/graph.hpp"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <cstdlib>
 #include <filesystem>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "autograd/operations.hpp"
 #include "autograd/tape.hpp"
@@ -25,6 +25,7 @@ class Graph : public testing::Test {
     std::string pattern = testing::TempDir() + "gradus_graph_XXXXXX";
     directory_ = mkdtemp(pattern.data());
   }
+
   void TearDown() override { fs::remove_all(directory_); }
 
   // Draws x * "<y>" in a lesson and returns what the lesson printed.
@@ -42,6 +43,7 @@ class Graph : public testing::Test {
     EXPECT_EQ(status, 0);
     return testing::internal::GetCapturedStdout();
   }
+
   fs::path made(const std::string& name) const { return directory_ / "03_test" / name; }
 
   fs::path directory_;

@@ -1,17 +1,17 @@
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <pty.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <regex>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <pty.h>
+#include <unistd.h>
 
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/figures.hpp"
@@ -41,6 +41,7 @@ class Environment {
     if (const char* old = std::getenv(name)) old_ = old;
     setenv(name, value.c_str(), 1);
   }
+
   ~Environment() { old_ ? setenv(name_, old_->c_str(), 1) : unsetenv(name_); }
 
  private:
@@ -59,6 +60,7 @@ class Kit : public testing::Test {
     std::string pattern = testing::TempDir() + "gradus_kit_XXXXXX";
     directory_ = mkdtemp(pattern.data());
   }
+
   void TearDown() override { fs::remove_all(directory_); }
 
   // Runs a lesson 13_test of 10 epochs (3 with --quick) that writes below directory_.
@@ -66,6 +68,7 @@ class Kit : public testing::Test {
       std::vector<std::string> options, const std::function<void(Lesson&)>& body = [](Lesson&) {}) {
     return run({"13_test", "A test", 10, 3}, std::move(options), body);
   }
+
   Outcome run(const About& about, std::vector<std::string> options,
               const std::function<void(Lesson&)>& body) {
     testing::internal::CaptureStdout();
@@ -73,6 +76,7 @@ class Kit : public testing::Test {
     const int status = run_aloud(about, std::move(options), body);
     return {status, testing::internal::GetCapturedStdout(), testing::internal::GetCapturedStderr()};
   }
+
   int run_aloud(const About& about, std::vector<std::string> options,
                 const std::function<void(Lesson&)>& body) {
     options.insert(options.begin(), about.name);
@@ -86,6 +90,7 @@ class Kit : public testing::Test {
   nlohmann::ordered_json results() const {
     return nlohmann::ordered_json::parse(io::read_file(made("results.json")));
   }
+
   fs::path made(const std::string& name) const { return directory_ / "13_test" / name; }
 
   // Writes an IDX set of n + m images of height x width; image i is grey i / 255 with label i % 3.

@@ -25,6 +25,7 @@ Numbers covariance(Index d, Rng& rng) {
   const Numbers a = rng.normal<double>({d, d});
   return matmul_nt(a, a) + 0.5 * identity<double>(d);
 }
+
 Mvn random_normal(Index d, Rng& rng) { return {rng.normal<double>({d}), covariance(d, rng)}; }
 
 // Binomial(2, 0.4): (0.6^2, 2 0.6 0.4, 0.4^2) = (0.36, 0.48, 0.16).

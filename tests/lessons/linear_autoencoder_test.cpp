@@ -1,8 +1,7 @@
-#include "lessons/04_linear_autoencoder/model.hpp"
-
 #include <gtest/gtest.h>
 
 #include "autograd/gradcheck.hpp"
+#include "lessons/04_linear_autoencoder/model.hpp"
 #include "lessons/data/toy.hpp"
 #include "nn/optimizers.hpp"
 
@@ -27,6 +26,7 @@ struct Point {
   std::vector<Index> which;
   double level;
 };
+
 const std::vector<Point> kPoints = {{{0, 1}, 1.75}, {{0, 2}, 2.75}, {{0, 3}, 3.25}, {{0, 4}, 3.5},
                                     {{1, 2}, 4.75}, {{1, 3}, 5.25}, {{1, 4}, 5.5},  {{2, 3}, 6.25},
                                     {{2, 4}, 6.5},  {{3, 4}, 7.0}};

@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
-
 #include <filesystem>
+
+#include <gtest/gtest.h>
 
 #include "lessons/01_pca/ladder.hpp"
 #include "lessons/01_pca/model.hpp"

@@ -1,8 +1,7 @@
-#include "lessons/02_ppca/model.hpp"
-
 #include <gtest/gtest.h>
 
 #include "autograd/gradcheck.hpp"
+#include "lessons/02_ppca/model.hpp"
 #include "lessons/data/toy.hpp"
 
 namespace gradus {

@@ -26,7 +26,9 @@ struct Quadrature {
     nodes = values;
     weights = square(slice(vectors, 1, 0, 1)).reshape({n});
   }
+
   double mean(const Tensor<double>& g) const { return sum(weights * g).item(); }
+
   double variance(const Tensor<double>& g) const { return mean(square(g - mean(g))); }
 };
 

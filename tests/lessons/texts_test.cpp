@@ -1,21 +1,22 @@
-#include <fmt/core.h>
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
 #include <sstream>
+
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 // Each lesson's text, held to what its program says and does:
 //
 //   - a block of C++ stands under the name of the file that it is quoted from,
 //         <!-- lessons/01_pca/model.hpp -->
 //     and is found there, line by line, but for its indentation;
-//   - a decimal number of three digits or more, anywhere else in the text, is a rounding of a number
+//   - a decimal number of three digits or more, anywhere else in the text, is a rounding of a
+//   number
 //     in the results.json beside it, which a default run has written, or in an earlier lesson's;
 //   - that results.json agrees with the last default run of the program here.
 namespace gradus {
@@ -52,6 +53,7 @@ struct Text {
   struct Quote {
     std::string file, code;
   };
+
   std::string prose;
   std::vector<Quote> quotes;
 
@@ -131,8 +133,8 @@ std::vector<std::string> numbers_in(const std::string& prose) {
 
 bool is_rounding_of(const std::string& number, double value) {
   const std::string mantissa = number.substr(0, number.find('e'));
-  const auto exponent = number.find('e') == std::string::npos
-                            ? 0 : std::stoi(number.substr(number.find('e') + 1));
+  const auto exponent =
+      number.find('e') == std::string::npos ? 0 : std::stoi(number.substr(number.find('e') + 1));
   const auto decimals = static_cast<double>(mantissa.size() - mantissa.find('.') - 1);
   const double half = 0.5 * std::pow(10.0, exponent - decimals);
   return std::abs(std::stod(number) - value) <= half * (1 + 1e-6) + 1e-15;
@@ -145,7 +147,8 @@ TEST(Texts, QuoteTheSourceAsItIs) {
     for (const auto& [file, code] : Text(readme).quotes) {
       ASSERT_FALSE(file.empty()) << readme << ": no file is named above\n" << code;
       EXPECT_TRUE(occurs(code, contents(kRoot / file)))
-          << readme << " quotes what is not in " << file << ":\n" << code;
+          << readme << " quotes what is not in " << file << ":\n"
+          << code;
     }
 }
 
@@ -182,8 +185,8 @@ TEST(Texts, AgreeWithTheLastDefaultRunHere) {
         for (const Json& result : run["results"])
           if (result["name"] == name) measured = &result;
         ASSERT_TRUE(measured) << path << " has no " << name;
-        const double value = quoted["value"], allowed =
-            std::max(0.02 * std::abs(value), 2 * quoted.value("tolerance", 0.0));
+        const double value = quoted["value"],
+                     allowed = std::max(0.02 * std::abs(value), 2 * quoted.value("tolerance", 0.0));
         EXPECT_NEAR((*measured)["value"].get<double>(), value, allowed + 1e-9)
             << lesson.filename() << ": " << name;
       }
@@ -207,9 +210,14 @@ TEST(Texts, ShowEachFigureAndKeepItSmall) {
 }
 
 TEST(Texts, HaveTheirPartsInOrder) {
-  const std::vector<std::string> parts = {
-      "# ", "## The idea", "## The code", "## Run it", "## What you should see",
-      "## Is it true?", "## What this left out", "## Try it"};
+  const std::vector<std::string> parts = {"# ",
+                                          "## The idea",
+                                          "## The code",
+                                          "## Run it",
+                                          "## What you should see",
+                                          "## Is it true?",
+                                          "## What this left out",
+                                          "## Try it"};
   for (const fs::path& lesson : lessons()) {
     const std::string text = contents(lesson / "README.md");
     std::size_t position = 0;

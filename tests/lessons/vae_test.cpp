@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
-
 #include <filesystem>
+
+#include <gtest/gtest.h>
 
 #include "autograd/gradcheck.hpp"
 #include "lessons/11_elbo/model.hpp"

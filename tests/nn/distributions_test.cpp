@@ -28,6 +28,7 @@ const std::vector<double> kMeans = {-3, 0, 0.1, 1e3},
                           kLogits = {-100, -30, -1, 0, 1e-3, 2, 30, 100};
 
 Normal<double> normal(double mean, double log_var) { return {numbers({mean}), numbers({log_var})}; }
+
 Bernoulli<double> bernoulli(double logit) { return {numbers({logit})}; }
 
 TEST(Normal, LogProbIsTheDensityOfTheTextbook) {
@@ -243,20 +244,20 @@ TEST(Distributions, DuplicatingTheBatchChangesNoLoss) {
                        b = gaussian_numbers<double>({3, 4}, 2);
   const Tensor<double> x = sigmoid(gaussian_numbers<double>({3, 4}, 3));
   using D = Tensor<double>;
-  const std::vector<std::function<Var<double>(D, D, D, bool)>> losses = {
-      [](D p, D q, D v, bool) {
-        return mean(Normal<double>{p, q}.log_prob(v));
-      },
-      [](D p, D q, D, bool) {
-        return mean(kl(Normal<double>{p, q}, Normal<double>{q, p}));
-      },
-      [](D p, D, D v, bool) { return mean(Bernoulli<double>{p}.log_prob(v)); },
-      [](D p, D q, D, bool) { return mean(kl(Bernoulli<double>{p}, Bernoulli<double>{q})); },
-      [](D p, D, D, bool both) {
-        return mean(Categorical<double>{p}.log_prob(both ? std::vector<Index>{1, 3, 0, 1, 3, 0}
-                                                         : std::vector<Index>{1, 3, 0}));
-      },
-      [](D p, D q, D, bool) { return mean(kl(Categorical<double>{p}, Categorical<double>{q})); }};
+  const std::vector<std::function<Var<double>(D, D, D, bool)>> losses =
+      {[](D p, D q, D v, bool) {
+         return mean(Normal<double>{p, q}.log_prob(v));
+       },
+       [](D p, D q, D, bool) {
+         return mean(kl(Normal<double>{p, q}, Normal<double>{q, p}));
+       },
+       [](D p, D, D v, bool) { return mean(Bernoulli<double>{p}.log_prob(v)); },
+       [](D p, D q, D, bool) { return mean(kl(Bernoulli<double>{p}, Bernoulli<double>{q})); },
+       [](D p, D, D, bool both) {
+         return mean(Categorical<double>{p}.log_prob(both ? std::vector<Index>{1, 3, 0, 1, 3, 0}
+                                                          : std::vector<Index>{1, 3, 0}));
+       },
+       [](D p, D q, D, bool) { return mean(kl(Categorical<double>{p}, Categorical<double>{q})); }};
   for (const auto& loss : losses) {
     const double once = loss(a, b, x, false).item();
     EXPECT_NEAR(loss(twice(a), twice(b), twice(x), true).item(), once, 1e-14 * std::fabs(once));
@@ -312,15 +313,18 @@ constexpr double kMostSigmas = 5;  // a right sampler fails once in two million 
 
 struct Sample {
   double mean, variance;
+
   // How many standard deviations the sample's mean and variance are from those claimed, of a
   // normal.
   double mean_score(double claimed, double claimed_variance) const {
     return (mean - claimed) / std::sqrt(claimed_variance / kDraws);
   }
+
   double variance_score(double claimed) const {
     return (variance - claimed) / (claimed * std::sqrt(2.0 / kDraws));
   }
 };
+
 Sample sample_of(const Tensor<double>& x) {
   long double total = 0, squares = 0;
   for (double v : x) total += v;

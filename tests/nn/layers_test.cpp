@@ -64,6 +64,7 @@ TEST(Linear, HasTheGradientsThatDifferencesShow) {
 struct Moments {
   double mean, variance, smallest, largest;
 };
+
 Moments moments(const Tensor<double>& x) {
   long double sum = 0, squares = 0;
   for (double v : x) sum += v, squares += static_cast<long double>(v) * v;

@@ -17,6 +17,7 @@ struct Epoch {
   std::vector<Index> sizes;
   std::vector<Index> order;
 };
+
 Epoch epoch(const Minibatches<double>& batches) {
   Epoch result;
   for (const Tensor<double>& x : batches) {

@@ -198,6 +198,7 @@ template <class O, class Options> struct Training {
     file.metadata["rng"] = rng.state();
     io::write_safetensors(path, file.tensors, file.metadata);
   }
+
   void load(const std::filesystem::path& path) {
     const auto file = io::read_safetensors<float>(path);
     nn::load(nn::parameters<float>(first, second), file);
@@ -235,16 +236,16 @@ TEST(Checkpoint, ResumesTrainingWithTheSameBits) {
 
 TEST(Checkpoint, OfAnOptimizerThatDoesNotFitChangesNothing) {
   using Change = std::function<void(io::SafeTensors<double>&)>;
-  const std::vector<std::pair<Change, std::string>> changes = {
-      {[](auto& f) { f.tensors.erase("adam.v.b"); }, "adam.v.b"},
-      {[](auto& f) { f.tensors["adam.v.b"] = Tensor<double>({3}); }, "(3)"},
-      {[](auto& f) { f.metadata.erase("optimizer.steps"); }, "optimizer.steps"},
-      {[](auto& f) { f.metadata["optimizer.steps"] = ""; }, "optimizer.steps"},
-      {[](auto& f) { f.metadata["optimizer.steps"] = "-1"; }, "'-1'"},
-      {[](auto& f) { f.metadata["optimizer.steps"] = "three"; }, "'three'"},
-      {[](auto& f) { f.metadata["optimizer.steps"] = "3 steps"; }, "'3 steps'"},
-      {[](auto& f) { f.metadata["optimizer.steps"] = "1e3"; }, "'1e3'"},
-      {[](auto& f) { f.metadata["optimizer.steps"] = "99999999999999999999"; }, "9999"}};
+  const std::vector<std::pair<Change, std::string>> changes =
+      {{[](auto& f) { f.tensors.erase("adam.v.b"); }, "adam.v.b"},
+       {[](auto& f) { f.tensors["adam.v.b"] = Tensor<double>({3}); }, "(3)"},
+       {[](auto& f) { f.metadata.erase("optimizer.steps"); }, "optimizer.steps"},
+       {[](auto& f) { f.metadata["optimizer.steps"] = ""; }, "optimizer.steps"},
+       {[](auto& f) { f.metadata["optimizer.steps"] = "-1"; }, "'-1'"},
+       {[](auto& f) { f.metadata["optimizer.steps"] = "three"; }, "'three'"},
+       {[](auto& f) { f.metadata["optimizer.steps"] = "3 steps"; }, "'3 steps'"},
+       {[](auto& f) { f.metadata["optimizer.steps"] = "1e3"; }, "'1e3'"},
+       {[](auto& f) { f.metadata["optimizer.steps"] = "99999999999999999999"; }, "9999"}};
   for (const auto& [change, message] : changes) {
     Parameter<double> a("a", 1.0), b("b", Tensor<double>({2}, {2, 3}));
     Adam<double> adam({&a, &b});

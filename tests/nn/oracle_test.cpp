@@ -88,8 +88,8 @@ V clipped_ratio(const Vars& v) {
 V log_normal(const V& x, const V& covariance) {
   const V whitened = solve_lower(cholesky(covariance), transpose(x));
   const double d = static_cast<double>(x.shape()[1]);
-  return -0.5 * (d * Normal<double>::kLogTwoPi + log_determinant(covariance) +
-                 sum(square(whitened), {0}));
+  return -0.5 *
+         (d * Normal<double>::kLogTwoPi + log_determinant(covariance) + sum(square(whitened), {0}));
 }
 
 V entropies(const Vars& v) {
@@ -106,8 +106,8 @@ V mixture_log_likelihood(const Vars& v) {
 V importance_weighted_bound(const Vars& v) {
   const Normal<double> q{v[1], v[2]};
   const V z = q.mean + exp(0.5 * q.log_var) * v[3];
-  const V log_w = Normal<double>{z, 0}.log_prob(v[0]) + Normal<double>::standard().log_prob(z) -
-                  q.log_prob(z);
+  const V log_w =
+      Normal<double>{z, 0}.log_prob(v[0]) + Normal<double>::standard().log_prob(z) - q.log_prob(z);
   return logsumexp(log_w) - std::log(6);
 }
 
@@ -146,79 +146,78 @@ V hessian_vector_product(const Vars& v) {
   return sum(square(gradient(sum(dx * v[1]), {v[0]}, {.create_graph = true})[0]));
 }
 
-const std::map<std::string, V (*)(const Vars&)> kFunctions = {
-    {"mlp_tanh", [](const Vars& v) { return mlp(v, tanh<double>); }},
-    {"mlp_relu", [](const Vars& v) { return mlp(v, relu<double>); }},
-    {"mlp_sigmoid", [](const Vars& v) { return mlp(v, sigmoid<double>); }},
-    {"mlp_softplus", [](const Vars& v) { return mlp(v, softplus<double>); }},
-    {"mlp_exp", [](const Vars& v) { return mlp(v, exp<double>); }},
-    {"mlp_expm1", [](const Vars& v) { return mlp(v, expm1<double>); }},
-    {"mlp_abs", [](const Vars& v) { return mlp(v, abs<double>); }},
-    {"mlp_square", [](const Vars& v) { return mlp(v, square<double>); }},
-    {"vae_negative_elbo", vae_negative_elbo},
-    {"softmax_cross_entropy",
-     [](const Vars& v) {
-       return -mean(Categorical<double>{linear(v[0], v[1], v[2])}.log_prob({2, 0, 3, 1, 2}));
-     }},
-    {"attention",
-     [](const Vars& v) {
-       return sum(square(matmul(softmax(matmul_nt(v[0], v[1]) / 2), v[2])));
-     }},
-    {"layer_norm", layer_norm},
-    {"recurrent", recurrent},
-    {"embedding",
-     [](const Vars& v) { return sum(logsumexp(matmul(rows(v[0], {4, 0, 4, 2}), v[1]), {1})); }},
-    {"gated_linear_unit", gated_linear_unit},
-    {"max_pool", [](const Vars& v) { return sum(max(v[0], {1}) * v[1]); }},
-    {"clipped_ratio", clipped_ratio},
-    {"logsumexp_of_matmul",
-     [](const Vars& v) { return sum(logsumexp(matmul(v[0], v[1]), {0}) * v[2]); }},
-    {"ppca_log_likelihood",
-     [](const Vars& v) {
-       const V covariance = matmul_nt(v[2], v[2]) + v[3] * identity<double>(4);
-       return mean(log_normal(v[0] - v[1], covariance));
-     }},
-    {"normal_full_covariance",
-     [](const Vars& v) { return sum(log_normal(v[0] - v[1], v[2])); }},
-    {"normal_log_prob",
-     [](const Vars& v) {
-       return sum(square(Normal<double>{v[0], v[1]}.log_prob(v[2])));
-     }},
-    {"kl_of_normals",
-     [](const Vars& v) {
-       return sum(square(kl(Normal<double>{v[0], v[1]}, Normal<double>{v[2], v[3]})));
-     }},
-    {"kl_of_bernoullis",
-     [](const Vars& v) { return sum(square(kl(Bernoulli<double>{v[0]}, Bernoulli<double>{v[1]}))); }},
-    {"kl_of_categoricals",
-     [](const Vars& v) {
-       return sum(square(kl(Categorical<double>{v[0]}, Categorical<double>{v[1]})));
-     }},
-    {"entropies", entropies},
-    {"mixture_log_likelihood", mixture_log_likelihood},
-    {"importance_weighted_bound", importance_weighted_bound},
-    {"weighted_cholesky", [](const Vars& v) { return sum(cholesky(v[0]) * v[1]); }},
-    {"ridge_regression",
-     [](const Vars& v) {
-       const V normal = matmul_tn(v[0], v[0]) + v[2] * identity<double>(3);
-       const V w = solve_positive(normal, matmul_tn(v[0], reshape(v[1], {6, 1})));
-       return mean(square(matmul(v[3], w) - reshape(v[4], {4, 1})));
-     }},
-    {"gaussian_process_evidence", gaussian_process_evidence},
-    {"triangular_solves",
-     [](const Vars& v) {
-       return sum(solve_lower_transposed(v[0], solve_lower(v[0], v[1])) * v[2]);
-     }},
-    {"rational",
-     [](const Vars& v) {
-       return sum((pow(v[0], 3) * v[1] - v[1] / v[0]) / (1 + square(v[0])));
-     }},
-    {"powers",
-     [](const Vars& v) { return sum(pow(v[0], v[1]) * log(v[0]) - log1p(v[0]) * sqrt(v[0])); }},
-    {"standardised", standardised},
-    {"stacked_and_cut", stacked_and_cut},
-    {"gradient_penalty", gradient_penalty},
-    {"hessian_vector_product", hessian_vector_product}};
+const std::map<std::string, V (*)(const Vars&)> kFunctions =
+    {{"mlp_tanh", [](const Vars& v) { return mlp(v, tanh<double>); }},
+     {"mlp_relu", [](const Vars& v) { return mlp(v, relu<double>); }},
+     {"mlp_sigmoid", [](const Vars& v) { return mlp(v, sigmoid<double>); }},
+     {"mlp_softplus", [](const Vars& v) { return mlp(v, softplus<double>); }},
+     {"mlp_exp", [](const Vars& v) { return mlp(v, exp<double>); }},
+     {"mlp_expm1", [](const Vars& v) { return mlp(v, expm1<double>); }},
+     {"mlp_abs", [](const Vars& v) { return mlp(v, abs<double>); }},
+     {"mlp_square", [](const Vars& v) { return mlp(v, square<double>); }},
+     {"vae_negative_elbo", vae_negative_elbo},
+     {"softmax_cross_entropy",
+      [](const Vars& v) {
+        return -mean(Categorical<double>{linear(v[0], v[1], v[2])}.log_prob({2, 0, 3, 1, 2}));
+      }},
+     {"attention",
+      [](const Vars& v) { return sum(square(matmul(softmax(matmul_nt(v[0], v[1]) / 2), v[2]))); }},
+     {"layer_norm", layer_norm},
+     {"recurrent", recurrent},
+     {"embedding",
+      [](const Vars& v) {
+        return sum(logsumexp(matmul(rows(v[0], {4, 0, 4, 2}), v[1]), {1}));
+      }},
+     {"gated_linear_unit", gated_linear_unit},
+     {"max_pool", [](const Vars& v) { return sum(max(v[0], {1}) * v[1]); }},
+     {"clipped_ratio", clipped_ratio},
+     {"logsumexp_of_matmul",
+      [](const Vars& v) { return sum(logsumexp(matmul(v[0], v[1]), {0}) * v[2]); }},
+     {"ppca_log_likelihood",
+      [](const Vars& v) {
+        const V covariance = matmul_nt(v[2], v[2]) + v[3] * identity<double>(4);
+        return mean(log_normal(v[0] - v[1], covariance));
+      }},
+     {"normal_full_covariance", [](const Vars& v) { return sum(log_normal(v[0] - v[1], v[2])); }},
+     {"normal_log_prob",
+      [](const Vars& v) {
+        return sum(square(Normal<double>{v[0], v[1]}.log_prob(v[2])));
+      }},
+     {"kl_of_normals",
+      [](const Vars& v) {
+        return sum(square(kl(Normal<double>{v[0], v[1]}, Normal<double>{v[2], v[3]})));
+      }},
+     {"kl_of_bernoullis",
+      [](const Vars& v) {
+        return sum(square(kl(Bernoulli<double>{v[0]}, Bernoulli<double>{v[1]})));
+      }},
+     {"kl_of_categoricals",
+      [](const Vars& v) {
+        return sum(square(kl(Categorical<double>{v[0]}, Categorical<double>{v[1]})));
+      }},
+     {"entropies", entropies},
+     {"mixture_log_likelihood", mixture_log_likelihood},
+     {"importance_weighted_bound", importance_weighted_bound},
+     {"weighted_cholesky", [](const Vars& v) { return sum(cholesky(v[0]) * v[1]); }},
+     {"ridge_regression",
+      [](const Vars& v) {
+        const V normal = matmul_tn(v[0], v[0]) + v[2] * identity<double>(3);
+        const V w = solve_positive(normal, matmul_tn(v[0], reshape(v[1], {6, 1})));
+        return mean(square(matmul(v[3], w) - reshape(v[4], {4, 1})));
+      }},
+     {"gaussian_process_evidence", gaussian_process_evidence},
+     {"triangular_solves",
+      [](const Vars& v) {
+        return sum(solve_lower_transposed(v[0], solve_lower(v[0], v[1])) * v[2]);
+      }},
+     {"rational",
+      [](const Vars& v) { return sum((pow(v[0], 3) * v[1] - v[1] / v[0]) / (1 + square(v[0]))); }},
+     {"powers",
+      [](const Vars& v) { return sum(pow(v[0], v[1]) * log(v[0]) - log1p(v[0]) * sqrt(v[0])); }},
+     {"standardised", standardised},
+     {"stacked_and_cut", stacked_and_cut},
+     {"gradient_penalty", gradient_penalty},
+     {"hessian_vector_product", hessian_vector_product}};
 
 TEST(Oracle, HasTheFunctionsThatAreComputedHere) {
   const auto oracle = read_oracle();
@@ -227,8 +226,8 @@ TEST(Oracle, HasTheFunctionsThatAreComputedHere) {
   for (const auto& entry : kFunctions) EXPECT_TRUE(oracle.count(entry.first)) << entry.first;
 }
 
-// Both frameworks round to 1e-16 at each operation; a function of a few dozen of them, some of which
-// cancel, keeps 1e-11 of its largest element.
+// Both frameworks round to 1e-16 at each operation; a function of a few dozen of them, some of
+// which cancel, keeps 1e-11 of its largest element.
 TEST(Oracle, FindsTheSameValuesAndGradients) {
   constexpr double kTolerance = 1e-11;
   for (const auto& [name, expected] : read_oracle()) {

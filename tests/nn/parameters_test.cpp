@@ -15,6 +15,7 @@ using testing::TemporaryDirectory;
 struct Model {
   Parameter<double> a{"a", gaussian_numbers<double>({2, 3}, 1)};
   Parameter<double> b{"part.b", gaussian_numbers<double>({4}, 2)};
+
   Parameters<double> parameters() { return {&a, &b}; }
 };
 
@@ -24,6 +25,7 @@ struct Target : Model {
     a.set_value(Tensor<double>({2, 3}));
     b.set_value(Tensor<double>({4}));
   }
+
   bool untouched() const {
     return same_bits(a.value(), Tensor<double>({2, 3})) &&
            same_bits(b.value(), Tensor<double>({4}));
@@ -64,13 +66,14 @@ TEST(Checkpoint, ThatDoesNotFitChangesNothing) {
     std::function<void(io::SafeTensors<double>&)> change;
     std::vector<std::string> message;
   };
-  const std::vector<Change> changes = {
-      {[](auto& file) { file.tensors.erase("part.b"); }, {"part.b"}},
-      {[](auto& file) { file.tensors["part.b"] = Tensor<double>({5}); }, {"part.b", "(5)", "(4)"}},
-      {[](auto& file) {
-         file.tensors["part.b"] = Tensor<double>({4, 1});
-       },
-       {"part.b", "(4, 1)", "(4)"}}};
+
+  const std::vector<Change> changes =
+      {{[](auto& file) { file.tensors.erase("part.b"); }, {"part.b"}},
+       {[](auto& file) { file.tensors["part.b"] = Tensor<double>({5}); }, {"part.b", "(5)", "(4)"}},
+       {[](auto& file) {
+          file.tensors["part.b"] = Tensor<double>({4, 1});
+        },
+        {"part.b", "(4, 1)", "(4)"}}};
   const TemporaryDirectory directory;
   for (const Change& c : changes) {
     Model model;

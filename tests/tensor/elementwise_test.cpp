@@ -60,6 +60,7 @@ template <class T> struct Elementwise : testing::FloatAndDouble<T> {
                            << ", but it is " << exact(x(where));
   }
 };
+
 TYPED_TEST_SUITE(Elementwise, testing::Scalars);
 
 using Exact = long double;
@@ -68,39 +69,48 @@ TYPED_TEST(Elementwise, ExpIsWithin3Ulps) {
   this->expect_close(
       exp, [](Exact x) { return std::exp(x); }, 3);
 }
+
 TYPED_TEST(Elementwise, Expm1IsWithin3Ulps) {
   this->expect_close(
       expm1, [](Exact x) { return std::expm1(x); }, 3);
 }
+
 TYPED_TEST(Elementwise, LogIsWithin3Ulps) {
   this->expect_close(
       log, [](Exact x) { return std::log(x); }, 3);
 }
+
 TYPED_TEST(Elementwise, Log1pIsWithin3Ulps) {
   this->expect_close(
       log1p, [](Exact x) { return std::log1p(x); }, 3);
 }
+
 TYPED_TEST(Elementwise, TanhIsWithin3Ulps) {
   this->expect_close(
       tanh, [](Exact x) { return std::tanh(x); }, 3);
 }
+
 TYPED_TEST(Elementwise, SigmoidIsWithin3Ulps) {
   this->expect_close(
       sigmoid, [](Exact x) { return 1 / (1 + std::exp(-x)); }, 3);
 }
+
 TYPED_TEST(Elementwise, SoftplusIsWithin3Ulps) {
   this->expect_close(
       softplus,
       [](Exact x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }, 3);
 }
+
 TYPED_TEST(Elementwise, SqrtIsRoundedCorrectly) {
   this->expect_close(
       sqrt, [](Exact x) { return std::sqrt(x); }, 0.5001);
 }
+
 TYPED_TEST(Elementwise, SquareIsRoundedCorrectly) {
   this->expect_close(
       square, [](Exact x) { return x * x; }, 0.5001);
 }
+
 TYPED_TEST(Elementwise, NegationAbsReluAndSignAreExact) {
   this->expect_close(
       operator-, [](Exact x) { return -x; }, 0);
@@ -116,11 +126,13 @@ TYPED_TEST(Elementwise, NegationAbsReluAndSignAreExact) {
 
 TYPED_TEST(Elementwise, SignedZerosAndLimitsAreThoseOfTheCLibrary) {
   using T = TypeParam;
+
   struct Function {
     const char* name;
     Tensor<T> (*ours)(const Tensor<T>&);
     T (*library)(T);
   };
+
   const Function functions[] = {{"exp", exp, std::exp},    {"expm1", expm1, std::expm1},
                                 {"log", log, std::log},    {"log1p", log1p, std::log1p},
                                 {"sqrt", sqrt, std::sqrt}, {"tanh", tanh, std::tanh},

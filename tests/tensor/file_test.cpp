@@ -1,9 +1,9 @@
 #include "tensor/io/file.hpp"
 
+#include <csignal>
+
 #include <sys/resource.h>
 #include <sys/stat.h>
-
-#include <csignal>
 
 #include "tests/tensor/support.hpp"
 

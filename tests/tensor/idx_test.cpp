@@ -37,6 +37,7 @@ struct Idx : ::testing::Test {
     write_bytes(path, bytes);
     return error_of([&] { io::read_idx_images<float>(path); });
   }
+
   std::string labels_error(const std::string& bytes) {
     write_bytes(path, bytes);
     return error_of([&] { io::read_idx_labels(path); });

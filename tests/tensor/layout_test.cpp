@@ -11,6 +11,7 @@ using testing::inner_product;
 using testing::whole_numbers;
 
 template <class T> struct Layout : testing::FloatAndDouble<T> {};
+
 TYPED_TEST_SUITE(Layout, testing::Scalars);
 
 TYPED_TEST(Layout, TransposeExchangesRowsAndColumns) {

@@ -77,6 +77,7 @@ template <class T> struct Linalg : testing::FloatAndDouble<T> {
     }
   }
 };
+
 TYPED_TEST_SUITE(Linalg, testing::Scalars);
 
 TYPED_TEST(Linalg, CholeskyOfAWorkedExample) {  // L L^T multiplied out by hand

@@ -49,6 +49,7 @@ template <class T> void expect_broadcast(const Shape& a, const Shape& b) {
 }
 
 template <class T> struct Zip : testing::FloatAndDouble<T> {};
+
 TYPED_TEST_SUITE(Zip, testing::Scalars);
 
 TYPED_TEST(Zip, EqualsTheTriviallyRightLoopForAllPairsOfShapes) {

@@ -33,13 +33,19 @@ double worst_ulps(float (*f)(float), double (*exact)(double)) {
 
 // The C library's double functions are right to far less than a float's last place.
 TEST(MathOfFloat, ExpIsWithin3Ulps) { EXPECT_LE(worst_ulps(math::exp, std::exp), 3); }
+
 TEST(MathOfFloat, Expm1IsWithin3Ulps) { EXPECT_LE(worst_ulps(math::expm1, std::expm1), 3); }
+
 TEST(MathOfFloat, LogIsWithin3Ulps) { EXPECT_LE(worst_ulps(math::log, std::log), 3); }
+
 TEST(MathOfFloat, Log1pIsWithin3Ulps) { EXPECT_LE(worst_ulps(math::log1p, std::log1p), 3); }
+
 TEST(MathOfFloat, TanhIsWithin3Ulps) { EXPECT_LE(worst_ulps(math::tanh, std::tanh), 3); }
+
 TEST(MathOfFloat, SigmoidIsWithin3Ulps) {
   EXPECT_LE(worst_ulps(math::sigmoid<float>, [](double x) { return 1 / (1 + std::exp(-x)); }), 3);
 }
+
 TEST(MathOfFloat, SoftplusIsWithin3Ulps) {
   EXPECT_LE(worst_ulps(math::softplus<float>,
                        [](double x) {

@@ -38,6 +38,7 @@ template <class T> struct Matmul : testing::FloatAndDouble<T> {
       ASSERT_TRUE(std::equal(c.begin(), c.end(), expected.begin()));
     }
   }
+
   // Those of real numbers are within the bound of any order of the additions: Higham, Accuracy and
   // Stability of Numerical Algorithms, (3.13): |c - ab| <= k u / (1 - k u) |a| |b|.
   static void expect_close(Index m, Index k, Index n) {
@@ -58,6 +59,7 @@ template <class T> struct Matmul : testing::FloatAndDouble<T> {
         ASSERT_LE(std::fabs(c.data()[i] - expected[i]), ku / (1 - ku) * scale[i]) << i;
   }
 };
+
 TYPED_TEST_SUITE(Matmul, testing::Scalars);
 
 TYPED_TEST(Matmul, IsExactForWholeNumbersInSquares) {

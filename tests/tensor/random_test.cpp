@@ -201,6 +201,7 @@ TEST(Rng, RefusesImpossibleCounts) {
 }
 
 template <class T> struct RngTensors : testing::FloatAndDouble<T> {};
+
 TYPED_TEST_SUITE(RngTensors, testing::Scalars);
 
 TYPED_TEST(RngTensors, HoldTheStreamInRowMajorOrder) {

@@ -20,6 +20,7 @@ template <class T> struct Groups {
   std::vector<Index> extents;           // of the result, with the reduced axes kept
   std::vector<std::vector<T>> members;  // row-major
 };
+
 template <class T> Groups<T> groups(const Tensor<T>& x, const Axes& axes) {
   Groups<T> result;
   result.extents = extents_of(x.shape());
@@ -60,6 +61,7 @@ std::vector<Axes> all_subsets(int rank) {
 
 template <class T> struct Reduce : testing::FloatAndDouble<T> {
   using Function = Tensor<T> (*)(const Tensor<T>&, const Axes&, bool);
+
   // The function agrees with `expected` of each group, within `relative`.
   template <class Expected>
   static void expect(Function f, const Tensor<T>& x, Expected expected, double relative) {
@@ -76,6 +78,7 @@ template <class T> struct Reduce : testing::FloatAndDouble<T> {
       }
   }
 };
+
 TYPED_TEST_SUITE(Reduce, testing::Scalars);
 
 const std::vector<Shape> kShapes = {{2, 3, 4, 5}, {3, 1, 2, 1}, {1, 1, 1, 1},

@@ -31,14 +31,17 @@ struct Safetensors : ::testing::Test {
     write_bytes(path, bytes);
     return error_of([&] { io::read_safetensors<float>(path); });
   }
+
   // Of a file with the given header and 16 bytes of numbers.
   std::string header_error(const std::string& header) {
     return error(file_of(header, std::string(16, '\0')));
   }
+
   // Of a tensor "x", described so, with 16 bytes of numbers.
   std::string entry_error(const std::string& entry) {
     return header_error("{\"x\":" + entry + "}");
   }
+
   void expect_refused(const std::string& error, const std::string& reason) {
     EXPECT_THAT(error, StartsWith(path + ": not a valid safetensors file: "));
     EXPECT_THAT(error, HasSubstr(reason));

@@ -1,10 +1,4 @@
 #pragma once
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +6,12 @@
 #include <limits>
 #include <random>
 #include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tensor/tensor.hpp"
 
@@ -95,12 +95,16 @@ class TemporaryDirectory {
     if (!mkdtemp(name.data())) throw std::runtime_error("no temporary directory");
     path_ = name;
   }
+
   TemporaryDirectory(const TemporaryDirectory&) = delete;
+
   ~TemporaryDirectory() {
     std::error_code code;
     std::filesystem::remove_all(path_, code);
   }
+
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
   const std::filesystem::path& path() const { return path_; }
 
   // The names of what is in it.
@@ -155,6 +159,7 @@ inline std::string outcome_in_child_process(const std::function<void()>& f) {
 }
 
 template <class T> struct FloatAndDouble : ::testing::Test {};
+
 using Scalars = ::testing::Types<float, double>;
 
 }  // namespace gradus::testing

@@ -10,6 +10,7 @@ using ::testing::ElementsAre;
 using testing::error_of;
 
 template <class T> struct TensorOf : testing::FloatAndDouble<T> {};
+
 TYPED_TEST_SUITE(TensorOf, testing::Scalars);
 
 TYPED_TEST(TensorOf, ShapeBeginsAsZeros) {
