@@ -53,7 +53,7 @@ GradcheckReport check_scalar(const Problem& problem, const Tensors& inputs,
   Rng rng(options.seed);
   for (std::size_t k = 0; k < inputs.size(); ++k) {
     const Tensor<double>& x = inputs[k];
-    const bool each = x.size() <= options.most_elements;  // element, or random directions
+    const bool each = x.size() <= options.max_elements;  // element, or random directions
     const Shape shape = each ? x.shape() : Shape{64};
     Tensor<double> tape(shape), difference(shape);
     double worst_error = -1;
@@ -89,7 +89,7 @@ GradcheckReport check_scalar(const Problem& problem, const Tensors& inputs,
       worst = fmt::format(
           "{} {}:\n  tape       {:.12g}\n  difference {:.12g}\n  relative error {:.2e}; order of "
           "convergence {:.1f}, where 2 is right",
-          each ? "element" : "random direction", list(place), a, d, error,
+          each ? "element" : "random direction", to_string(place), a, d, error,
           std::log2(std::fabs((coarse - a) / (fine - a))));
     }
     report.worst_error = std::max(report.worst_error, worst_error);

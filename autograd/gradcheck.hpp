@@ -10,7 +10,7 @@ struct GradcheckOptions {
   bool second_order = false;    // check the gradient's gradient as well
   double tolerance = 1e-6;      // of an element, relative
   std::vector<double> kinks{};  // no element within a step of one of these numbers is checked
-  Index most_elements = 4096;   // of an input: larger ones are checked along random directions
+  Index max_elements = 4096;    // of an input: larger ones are checked along random directions
   std::uint64_t seed = 0;
 };
 

@@ -52,7 +52,7 @@ template <class T> Var<T> columns(const Var<T>& x) {
 
 // A reduction's result with its reduced axes put back, so that it broadcasts against x.
 template <class T> Var<T> unreduced(const Var<T>& z, const Shape& x, const Axes& axes) {
-  return reshape(z, reduced("sum", x, axes, /*keep=*/true));
+  return reshape(z, reduced_shape("sum", x, axes, /*keepdims=*/true));
 }
 }  // namespace
 
@@ -83,44 +83,45 @@ GRADUS_BINARY(matmul_tn, "matmul_tn", matmul_nt(y, dz),  matmul(x, dz))     // z
 GRADUS_BINARY(matmul_nt, "matmul_nt", matmul(dz, y),     matmul_tn(dz, x))  // z = x y^T
 
 GRADUS_UNARY(transpose,       "transpose",       transpose(dz))
-GRADUS_UNARY(lower_triangle,  "lower_triangle",  lower_triangle(dz))
-GRADUS_UNARY(log_determinant, "log_determinant", dz * solve_positive(x, identity<T>(x.shape()[0])))
+GRADUS_UNARY(tril,  "tril",  tril(dz))
+GRADUS_UNARY(log_determinant, "log_determinant", dz * solve_spd(x, identity<T>(x.shape()[0])))
 // z = L^-1 y and z = L^-T y, with L in the place of x: dL is minus the lower triangle of dy z^T, or
 // of z dy^T.
 GRADUS_BINARY(solve_lower, "solve_lower",
-              -lower_triangle(matmul_nt(columns(solve_lower_transposed(x, dz)), columns(z))),
+              -tril(matmul_nt(columns(solve_lower_transposed(x, dz)), columns(z))),
               solve_lower_transposed(x, dz))
 GRADUS_BINARY(solve_lower_transposed, "solve_lower_transposed",
-              -lower_triangle(matmul_nt(columns(z), columns(solve_lower(x, dz)))),
+              -tril(matmul_nt(columns(z), columns(solve_lower(x, dz)))),
               solve_lower(x, dz))
 
 // clang-format on
 
 // z = sum_i x_i   dx_i = dz
-template <class T> Var<T> sum(const Var<T>& x, const Axes& axes, bool keep) {
-  return record("sum", sum(x.value(), axes, keep), wrt(x, [=, s = x.shape()](const Var<T>& dz) {
+template <class T> Var<T> sum(const Var<T>& x, const Axes& axes, bool keepdims) {
+  return record("sum", sum(x.value(), axes, keepdims), wrt(x, [=, s = x.shape()](const Var<T>& dz) {
                   return broadcast_to(unreduced(dz, s, axes), s);
                 }));
 }
 
 // z = (1/n) sum_i x_i
-template <class T> Var<T> mean(const Var<T>& x, const Axes& axes, bool keep) {
+template <class T> Var<T> mean(const Var<T>& x, const Axes& axes, bool keepdims) {
   if (x.value().empty()) fail("mean: {} has no elements", x.shape());
-  const Var<T> total = sum(x, axes, keep);
+  const Var<T> total = sum(x, axes, keepdims);
   return total / static_cast<T>(x.value().size() / total.value().size());
 }
 
 // z = max_i x_i   dx_i = dz where x_i = z, shared where several are
-template <class T> Var<T> max(const Var<T>& x, const Axes& axes, bool keep) {
-  return record("max", max(x.value(), axes, keep), wrt(x, [=](const Var<T>& dz, const Var<T>& z) {
+template <class T> Var<T> max(const Var<T>& x, const Axes& axes, bool keepdims) {
+  return record("max", max(x.value(), axes, keepdims),
+                wrt(x, [=](const Var<T>& dz, const Var<T>& z) {
                   const Tensor<T> hit = equal(x.value(), unreduced(z, x.shape(), axes).value());
                   return unreduced(dz, x.shape(), axes) * (hit / sum(hit, axes, true));
                 }));
 }
 
 // z = ln sum_i e^(x_i)   dx_i = dz e^(x_i - z)
-template <class T> Var<T> logsumexp(const Var<T>& x, const Axes& axes, bool keep) {
-  return record("logsumexp", logsumexp(x.value(), axes, keep),
+template <class T> Var<T> logsumexp(const Var<T>& x, const Axes& axes, bool keepdims) {
+  return record("logsumexp", logsumexp(x.value(), axes, keepdims),
                 wrt(x, [=](const Var<T>& dz, const Var<T>& z) {
                   return unreduced(dz, x.shape(), axes) * exp(x - unreduced(z, x.shape(), axes));
                 }));
@@ -146,14 +147,15 @@ template <class T> Var<T> reshape(const Var<T>& x, const Shape& shape) {
 }
 
 // Picking rows and adding into rows are each other's adjoint, and so are cutting and padding.
-template <class T> Var<T> rows(const Var<T>& x, std::vector<Index> indices) {
-  return record("rows", rows(x.value(), indices),
-                wrt(x, [=](const Var<T>& dz) { return scatter_rows(dz, indices, x.shape()[0]); }));
+template <class T> Var<T> gather_rows(const Var<T>& x, std::vector<Index> indices) {
+  return record("gather_rows", gather_rows(x.value(), indices), wrt(x, [=](const Var<T>& dz) {
+                  return scatter_add_rows(dz, indices, x.shape()[0]);
+                }));
 }
 
-template <class T> Var<T> scatter_rows(const Var<T>& x, std::vector<Index> indices, Index n) {
-  return record("scatter_rows", scatter_rows(x.value(), indices, n),
-                wrt(x, [=](const Var<T>& dz) { return rows(dz, indices); }));
+template <class T> Var<T> scatter_add_rows(const Var<T>& x, std::vector<Index> indices, Index n) {
+  return record("scatter_add_rows", scatter_add_rows(x.value(), indices, n),
+                wrt(x, [=](const Var<T>& dz) { return gather_rows(dz, indices); }));
 }
 
 template <class T> Var<T> slice(const Var<T>& x, int axis, Index begin, Index end) {
@@ -192,7 +194,7 @@ template <class T> Var<T> concatenate(const std::vector<Var<T>>& xs, int axis) {
 template <class T> Var<T> cholesky(const Var<T>& a) {
   return record("cholesky", cholesky(a.value()), wrt(a, [](const Var<T>& dz, const Var<T>& l) {
                   const Tensor<T> eye = identity<T>(l.shape()[0]);
-                  const Var<T> phi = lower_triangle(matmul_tn(l, dz)) * (T(1) - eye * T(0.5));
+                  const Var<T> phi = tril(matmul_tn(l, dz)) * (T(1) - eye * T(0.5));
                   const Var<T> left = solve_lower_transposed(l, phi);
                   const Var<T> s = transpose(solve_lower_transposed(l, transpose(left)));
                   return (s + transpose(s)) * T(0.5);
@@ -200,19 +202,19 @@ template <class T> Var<T> cholesky(const Var<T>& a) {
 }
 
 // A^-1 b = L^-T L^-1 b
-template <class T> Var<T> solve_positive(const Var<T>& a, const Var<T>& b) {
+template <class T> Var<T> solve_spd(const Var<T>& a, const Var<T>& b) {
   const Var<T> l = cholesky(a);
   return solve_lower_transposed(l, solve_lower(l, b));
 }
 
 // clang-format off
 #define GRADUS_INSTANTIATE(T)                                                                     \
-  template Var<T> scatter_rows(const Var<T>&, std::vector<Index>, Index);                         \
-  template Var<T> solve_positive(const Var<T>&, const Var<T>&);                                   \
+  template Var<T> scatter_add_rows(const Var<T>&, std::vector<Index>, Index);                         \
+  template Var<T> solve_spd(const Var<T>&, const Var<T>&);                                   \
   template Var<T> concatenate(const std::vector<Var<T>>&, int);                                   \
   template Var<T> logsumexp(const Var<T>&, const Axes&, bool);                                    \
   template Var<T> broadcast_to(const Var<T>&, const Shape&);                                      \
-  template Var<T> rows(const Var<T>&, std::vector<Index>);                                        \
+  template Var<T> gather_rows(const Var<T>&, std::vector<Index>);                                        \
   template Var<T> slice(const Var<T>&, int, Index, Index);                                        \
   template Var<T> mean(const Var<T>&, const Axes&, bool);                                         \
   template Var<T> sum(const Var<T>&, const Axes&, bool); template Var<T> cholesky(const Var<T>&); \

@@ -22,7 +22,7 @@ template <class T> Index Var<T>::find_node() const {
     }
     return leaf->second;
   }
-  if (!tape || tape->number_ != tape_)
+  if (!tape || tape->id_ != tape_)
     fail("a value of shape {} was recorded on a tape that is {}; use .value() for its numbers",
          shape(), tape ? "not the current one" : "gone");
   return tape->recording_ ? node_ : -1;
@@ -30,7 +30,7 @@ template <class T> Index Var<T>::find_node() const {
 
 template <class T> void Var<T>::become_leaf_of(const Parameter<T>& parameter) {
   node_ = parameter.node();
-  if (node_ >= 0) tape_ = Tape<T>::current_->number_;
+  if (node_ >= 0) tape_ = Tape<T>::current_->id_;
 }
 
 template <class T>
@@ -48,7 +48,7 @@ template <class T> void Parameter<T>::set_value(Tensor<T> value) {
 template <class T> constinit thread_local Tape<T>* Tape<T>::current_ = nullptr;
 
 template <class T>
-Tape<T>::Tape(TapeOptions options) : outer_(current_), number_(++tapes_made), options_(options) {
+Tape<T>::Tape(TapeOptions options) : outer_(current_), id_(++tapes_made), options_(options) {
   current_ = this;
 }
 
@@ -58,7 +58,7 @@ template <class T> Var<T> Tape<T>::push(const char* name, Tensor<T> value) {
          nodes_.size());
   if (options_.keep_values) kept_.push_back({value, {}});
   Var<T> z(std::move(value));
-  z.tape_ = number_;
+  z.tape_ = id_;
   z.node_ = size();
   Node& node = nodes_.emplace_back();
   node.name = name, node.shape = z.shape(), node.edges = std::ssize(edges_);
@@ -153,7 +153,7 @@ template <class T> std::string Tape<T>::table() const {
   return text;
 }
 
-template <class T> std::string Tape<T>::dot() const {
+template <class T> std::string Tape<T>::to_dot() const {
   auto numbers = [&](const char* name, Index i, auto member) {  // of at most 4 elements
     std::string text;
     const Tensor<T> x = options_.keep_values ? kept_[i].*member : Tensor<T>();

@@ -6,7 +6,7 @@
 
 namespace gradus {
 struct TapeOptions {
-  bool keep_values = false;  // of every node, and its gradient, for table() and dot()
+  bool keep_values = false;  // of every node, and its gradient, for table() and to_dot()
   bool find_nan = false;     // fail where a NaN first arises, forward or backward
 };
 
@@ -48,8 +48,8 @@ template <class T> class Tape {
   // what was recorded. Throws Error when the loss is not a scalar, when it depends on nothing that
   // was recorded here, and when it is called a second time.
   void backward(const Var<T>& loss);
-  std::string table() const;  // node, operation, shape and inputs, a line each
-  std::string dot() const;    // for Graphviz; with values and gradients if the tape keeps them
+  std::string table() const;   // node, operation, shape and inputs, a line each
+  std::string to_dot() const;  // for Graphviz; with values and gradients if the tape keeps them
 
   Index size() const { return std::ssize(nodes_); }
 
@@ -80,7 +80,7 @@ template <class T> class Tape {
   std::pmr::vector<Var<T>> sweep(const char* operation, const Var<T>& y, Sweep kind);
   static constinit thread_local Tape* current_;
   Tape* const outer_;
-  const std::uint64_t number_;
+  const std::uint64_t id_;
   const TapeOptions options_;
   bool recording_ = true;  // off during a plain sweep, and after backward
   bool spent_ = false;

@@ -37,7 +37,7 @@ template <class T> struct Normal {
 
   Var<T> sample(const Tensor<T>& noise) const { return mean + exp(0.5 * log_var) * noise; }
 
-  Shape shape() const { return broadcast("Normal", mean.shape(), log_var.shape()); }
+  Shape shape() const { return broadcast_shapes("Normal", mean.shape(), log_var.shape()); }
 
   static constexpr double kLogTwoPi = 1.8378770664093454836;
 };
@@ -76,7 +76,7 @@ template <class T> Var<T> kl(const Bernoulli<T>& p, const Bernoulli<T>& q) {
 
 // (N, K) with a 1 in each row where its label says. Throws Error when one is not in 0, ..., K - 1.
 template <class T> Tensor<T> one_hot(const std::vector<Index>& labels, Index classes) {
-  return gradus::rows(identity<T>(classes), labels);
+  return gradus::gather_rows(identity<T>(classes), labels);
 }
 
 // One of K classes for each example: P(k) = softmax(logits)_k, with logits of shape (N, K).

@@ -44,7 +44,7 @@ template <class T> class Linear {
 
 // The logarithm of softmax along an axis: x - logsumexp(x); and softmax itself.
 template <class T> Var<T> log_softmax(const Var<T>& x, int axis = -1) {
-  return x - logsumexp(x, {axis}, /*keep=*/true);
+  return x - logsumexp(x, {axis}, /*keepdims=*/true);
 }
 
 template <class T> Var<T> softmax(const Var<T>& x, int axis = -1) {

@@ -21,7 +21,7 @@ template <class T> class Minibatches {
 
     Tensor<T> operator*() const {
       const Index n = std::min(batches->size_, std::ssize(batches->order_) - first);
-      return rows(batches->examples_, std::span(batches->order_).subspan(first, n));
+      return gather_rows(batches->examples_, std::span(batches->order_).subspan(first, n));
     }
 
     void operator++() { first += batches->size_; }

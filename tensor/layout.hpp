@@ -29,9 +29,9 @@ template <class T> Tensor<T> transpose(const Tensor<T>& x) {
 }
 
 // The rows (slices along axis 0) with the given indices, in that order: (N, ...) -> (n, ...).
-template <class T> Tensor<T> rows(const Tensor<T>& x, std::span<const Index> indices) {
-  detail::check_rows("rows", x.shape(), indices);
-  const Index size = detail::Fold(x.shape(), 0).inner;
+template <class T> Tensor<T> gather_rows(const Tensor<T>& x, std::span<const Index> indices) {
+  detail::check_rows("gather_rows", x.shape(), indices);
+  const Index size = detail::AxisView(x.shape(), 0).inner;
   auto result = Tensor<T>::uninitialized(x.shape().with(0, std::ssize(indices)));
   const T* a = x.data();
   T* z = result.mutable_data();
@@ -44,13 +44,14 @@ template <class T> Tensor<T> rows(const Tensor<T>& x, std::span<const Index> ind
 
 // The adjoint of rows: row i of x is added to row indices[i] of a tensor of n rows of zeros.
 template <class T>
-Tensor<T> scatter_rows(const Tensor<T>& x, std::span<const Index> indices, Index n) {
-  detail::check_rows("scatter_rows", x.shape(), {});
+Tensor<T> scatter_add_rows(const Tensor<T>& x, std::span<const Index> indices, Index n) {
+  detail::check_rows("scatter_add_rows", x.shape(), {});
   if (std::ssize(indices) != x.shape()[0])
-    fail("scatter_rows: {} indices for the {} rows of {}", indices.size(), x.shape()[0], x.shape());
+    fail("scatter_add_rows: {} indices for the {} rows of {}", indices.size(), x.shape()[0],
+         x.shape());
   Tensor<T> result(x.shape().with(0, n));
-  detail::check_rows("scatter_rows", result.shape(), indices);
-  const Index size = detail::Fold(x.shape(), 0).inner;
+  detail::check_rows("scatter_add_rows", result.shape(), indices);
+  const Index size = detail::AxisView(x.shape(), 0).inner;
   T* z = result.mutable_data();
   for (Index i = 0; i < std::ssize(indices); ++i)
     for (Index j = 0; j < size; ++j) z[indices[i] * size + j] += x.data()[i * size + j];
@@ -70,7 +71,7 @@ template <class T> Tensor<T> concatenate(const std::vector<Tensor<T>>& xs, int a
   }
   auto result = Tensor<T>::uninitialized(first.with(k, extent));
   if (result.empty()) return result;
-  const detail::Fold whole(result.shape(), k);
+  const detail::AxisView whole(result.shape(), k);
   T* z = result.mutable_data();
   for (const Tensor<T>& x : xs) {
     const Index run = x.shape()[k] * whole.inner;
@@ -87,7 +88,7 @@ template <class T> Tensor<T> slice(const Tensor<T>& x, int axis, Index begin, In
   if (begin < 0 || begin > end || end > x.shape()[k])
     fail("slice: [{}, {}) is not inside axis {} of {}", begin, end, axis, x.shape());
   auto result = Tensor<T>::uninitialized(x.shape().with(k, end - begin));
-  const auto [outer, n, inner] = detail::Fold(x.shape(), k);
+  const auto [outer, n, inner] = detail::AxisView(x.shape(), k);
   const Index run = (end - begin) * inner;
   T* z = result.mutable_data();
   for (Index i = 0; i < outer; ++i)

@@ -147,8 +147,8 @@ template <class T> Tensor<T> cholesky(const Tensor<T>& a) {
   return transpose(upper);
 }
 
-template <class T> Tensor<T> lower_triangle(const Tensor<T>& a) {
-  const Index n = square_extent("lower_triangle", a);
+template <class T> Tensor<T> tril(const Tensor<T>& a) {
+  const Index n = square_extent("tril", a);
   Tensor<T> result = a;
   for (Index i = 0; i < n; ++i)
     std::fill(result.mutable_data() + i * n + i + 1, result.mutable_data() + (i + 1) * n, T(0));
@@ -163,7 +163,7 @@ template <class T> SymmetricEigen<T> symmetric_eigen(const Tensor<T>& matrix) {
   for (T x : matrix) largest = std::max(largest, std::fabs(double{x}));
   const double scale =
       largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1;  // no square overflows
-  Tensor<double> a = lower_triangle(cast<double>(matrix)) / scale;
+  Tensor<double> a = tril(cast<double>(matrix)) / scale;
   for (Index i = 0; i < n; ++i)
     for (Index j = 0; j < i; ++j) a.set({j, i}, a(i, j));
   Tridiagonal t = tridiagonalize(std::move(a));
@@ -171,18 +171,18 @@ template <class T> SymmetricEigen<T> symmetric_eigen(const Tensor<T>& matrix) {
   std::vector<Index> order(n);
   std::iota(order.begin(), order.end(), Index{0});
   std::stable_sort(order.begin(), order.end(), [&](Index i, Index j) { return t.d[i] > t.d[j]; });
-  Tensor<double> values = Tensor<double>({n}, t.d) * scale, vectors = rows(t.z, order);
+  Tensor<double> values = Tensor<double>({n}, t.d) * scale, vectors = gather_rows(t.z, order);
   for (Index i = 0; i < n; ++i) {
     double* v = vectors.mutable_data() + i * n;
     auto smaller = [](double x, double y) { return std::fabs(x) < std::fabs(y); };
     if (*std::max_element(v, v + n, smaller) < 0) std::transform(v, v + n, v, std::negate<>());
   }
-  return {cast<T>(rows(values, order)), cast<T>(vectors)};
+  return {cast<T>(gather_rows(values, order)), cast<T>(vectors)};
 }
 
 #define GRADUS_INSTANTIATE(T)                                   \
   template Tensor<T> cholesky(const Tensor<T>&);                \
-  template Tensor<T> lower_triangle(const Tensor<T>&);          \
+  template Tensor<T> tril(const Tensor<T>&);                    \
   template SymmetricEigen<T> symmetric_eigen(const Tensor<T>&); \
   template Tensor<T> detail::solve(const char*, const Tensor<T>&, const Tensor<T>&, bool);
 GRADUS_INSTANTIATE(float)

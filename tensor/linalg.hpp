@@ -25,7 +25,7 @@ template <class T> Tensor<T> solve_lower_transposed(const Tensor<T>& l, const Te
 }
 
 // A^-1 B = L^-T L^-1 B for a positive definite matrix A and its Cholesky factor L.
-template <class T> Tensor<T> solve_positive(const Tensor<T>& a, const Tensor<T>& b) {
+template <class T> Tensor<T> solve_spd(const Tensor<T>& a, const Tensor<T>& b) {
   const Tensor<T> l = cholesky(a);
   return solve_lower_transposed(l, solve_lower(l, b));
 }
@@ -39,7 +39,7 @@ template <class T> Tensor<T> log_determinant(const Tensor<T>& a) {
 }
 
 // The lower triangle including the diagonal; zeros above.
-template <class T> Tensor<T> lower_triangle(const Tensor<T>& a);
+template <class T> Tensor<T> tril(const Tensor<T>& a);
 
 // A = sum_i values[i] v_i v_i^T for symmetric A, where v_i is row i of `vectors`.
 template <class T> struct SymmetricEigen {

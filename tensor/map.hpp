@@ -6,8 +6,8 @@ namespace detail {
 constexpr Index kPiece = 1 << 13;  // elements that one thread takes at a time
 
 // A tensor seen as (outer, n, inner), of which n is along one axis.
-struct Fold {
-  Fold(const Shape& shape, int axis) : n(shape[axis]) {
+struct AxisView {
+  AxisView(const Shape& shape, int axis) : n(shape[axis]) {
     for (int k = 0; k < shape.rank(); ++k)
       if (k != axis) (k < axis ? outer : inner) *= shape[k];
   }
@@ -17,8 +17,8 @@ struct Fold {
 
 // How two broadcast operands are walked: `rows` runs of `run` elements each, along which each
 // operand advances by 1 or stays where it is. Neighbouring axes that behave alike are one.
-struct Walk {
-  Walk(const char* operation, const Shape& x, const Shape& y);
+struct BroadcastLoop {
+  BroadcastLoop(const char* operation, const Shape& x, const Shape& y);
   // Where row r of each operand begins.
   std::pair<Index, Index> offsets(Index r) const;
   Shape shape;  // of the result
@@ -34,8 +34,8 @@ struct Walk {
   std::array<Axis, Shape::kMaxRank> axes_;  // that are left: n_ of them, innermost (the run) first
 };
 
-inline Walk::Walk(const char* operation, const Shape& x, const Shape& y)
-    : shape(broadcast(operation, x, y)) {
+inline BroadcastLoop::BroadcastLoop(const char* operation, const Shape& x, const Shape& y)
+    : shape(broadcast_shapes(operation, x, y)) {
   // From the last axis to the first, an axis joins its inner neighbour when each operand either
   // runs on contiguously through both or stays put in both.
   Index x_stride = 1, y_stride = 1;  // of the next axis, where its operand moves
@@ -58,7 +58,7 @@ inline Walk::Walk(const char* operation, const Shape& x, const Shape& y)
   for (int k = 1; k < n_; ++k) rows *= axes_[k].extent;
 }
 
-inline std::pair<Index, Index> Walk::offsets(Index r) const {
+inline std::pair<Index, Index> BroadcastLoop::offsets(Index r) const {
   Index i = 0, j = 0;
   for (int k = 1; k < n_; r /= axes_[k++].extent) {
     i += r % axes_[k].extent * axes_[k].x;
@@ -82,13 +82,13 @@ template <class T, class F> Tensor<T> map(const Tensor<T>& x, F f) {
 // z[i] = f(x[i], y[i]), with broadcasting. `operation` is the name that an error gives.
 template <class T, class F>
 Tensor<T> zip(const char* operation, const Tensor<T>& x, const Tensor<T>& y, F f) {
-  const detail::Walk walk(operation, x.shape(), y.shape());
-  auto result = Tensor<T>::uninitialized(walk.shape);
+  const detail::BroadcastLoop loop(operation, x.shape(), y.shape());
+  auto result = Tensor<T>::uninitialized(loop.shape);
   if (result.empty()) return result;
-  auto run = [&walk, f](T* __restrict z, const T* a, const T* b, Index n) {
-    if (walk.x_moves && walk.y_moves) {
+  auto run = [&loop, f](T* __restrict z, const T* a, const T* b, Index n) {
+    if (loop.x_moves && loop.y_moves) {
       for (Index i = 0; i < n; ++i) z[i] = f(a[i], b[i]);
-    } else if (walk.x_moves) {
+    } else if (loop.x_moves) {
       for (Index i = 0; i < n; ++i) z[i] = f(a[i], *b);
     } else {
       for (Index i = 0; i < n; ++i) z[i] = f(*a, b[i]);
@@ -96,16 +96,16 @@ Tensor<T> zip(const char* operation, const Tensor<T>& x, const Tensor<T>& y, F f
   };
   const T *a = x.data(), *b = y.data();
   T* z = result.mutable_data();
-  if (walk.rows == 1) {
-    parallel_for(walk.run, detail::kPiece, [&](Index begin, Index end) {
-      run(z + begin, a + walk.x_moves * begin, b + walk.y_moves * begin, end - begin);
+  if (loop.rows == 1) {
+    parallel_for(loop.run, detail::kPiece, [&](Index begin, Index end) {
+      run(z + begin, a + loop.x_moves * begin, b + loop.y_moves * begin, end - begin);
     });
   } else {
-    const Index grain = std::max<Index>(1, detail::kPiece / walk.run);
-    parallel_for(walk.rows, grain, [&](Index begin, Index end) {
+    const Index grain = std::max<Index>(1, detail::kPiece / loop.run);
+    parallel_for(loop.rows, grain, [&](Index begin, Index end) {
       for (Index r = begin; r < end; ++r) {
-        const auto [i, j] = walk.offsets(r);
-        run(z + r * walk.run, a + i, b + j, walk.run);
+        const auto [i, j] = loop.offsets(r);
+        run(z + r * loop.run, a + i, b + j, loop.run);
       }
     });
   }

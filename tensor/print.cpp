@@ -5,9 +5,9 @@
 
 namespace gradus {
 namespace {
-constexpr Index kMostPrinted = 1000;  // elements; beyond that each axis shows only its ends
+constexpr Index kMaxPrinted = 1000;  // elements; beyond that each axis shows only its ends
 constexpr Index kEdge = 3;
-constexpr int kMostDigits = 8;  // after the point
+constexpr int kMaxDigits = 8;  // after the point
 constexpr std::size_t kLineWidth = 75;
 
 // The least number of digits after the point with which v reads back.
@@ -17,13 +17,13 @@ template <class T> int digits_needed(T v, bool scientific) {
     return static_cast<T>(std::strtod(fmt::format(format, v, n).c_str(), nullptr));
   };
   int n = 0;
-  while (read_back(n) != v && read_back(n) != read_back(kMostDigits)) ++n;
+  while (read_back(n) != v && read_back(n) != read_back(kMaxDigits)) ++n;
   return n;
 }
 
 template <class T> struct Printer {
   const Tensor<T>& x;
-  const bool shortened = x.size() > kMostPrinted;
+  const bool shortened = x.size() > kMaxPrinted;
   bool scientific = false;
   int digits = 0;               // after the point, at the most
   std::size_t width = 0;        // of a number

@@ -3,9 +3,10 @@
 
 #include "tensor/elementwise.hpp"
 
-// Reductions over any axes: {} means all of them, negative axes count from the end. `keep` leaves
-// each reduced axis in place with extent 1. All throw Error when an axis is out of range or named
-// twice. Sums along an axis are accumulated in double, in an order that depends on the shape only.
+// Reductions over any axes: {} means all of them, negative axes count from the end. `keepdims`
+// leaves each reduced axis in place with extent 1. All throw Error when an axis is out of range or
+// named twice. Sums along an axis are accumulated in double, in an order that depends on the shape
+// only.
 namespace gradus {
 namespace detail {
 // Sixteen running sums, which the compiler keeps in vector registers.
@@ -20,7 +21,7 @@ template <class T> double sum_of(const T* x, Index n) {
   return total;
 }
 
-template <class T> void sum_fold(const T* x, T* y, const Fold& fold) {
+template <class T> void sum_fold(const T* x, T* y, const AxisView& fold) {
   const Index outer = fold.outer, n = fold.n, inner = fold.inner;
   if (inner == 1) {
     const Index grain = std::max<Index>(1, kPiece / std::max<Index>(n, 1));
@@ -44,7 +45,7 @@ template <class T> void sum_fold(const T* x, T* y, const Fold& fold) {
   });
 }
 
-template <class T> void max_fold(const T* x, T* y, const Fold& fold) {
+template <class T> void max_fold(const T* x, T* y, const AxisView& fold) {
   for (Index i = 0; i < fold.outer * fold.n; ++i) {
     const T* row = x + i * fold.inner;
     T* best = y + i / fold.n * fold.inner;
@@ -55,14 +56,14 @@ template <class T> void max_fold(const T* x, T* y, const Fold& fold) {
 
 // Reduces by `fold`, one axis at a time, from the last to the first.
 template <class T, class FoldFunction>
-Tensor<T> reduce(const char* operation, Tensor<T> x, const Axes& axes, bool keep,
+Tensor<T> reduce(const char* operation, Tensor<T> x, const Axes& axes, bool keepdims,
                  FoldFunction fold) {
-  const Shape result = reduced(operation, x.shape(), axes, keep);
-  const Shape kept = reduced(operation, x.shape(), axes, true);
+  const Shape result = reduced_shape(operation, x.shape(), axes, keepdims);
+  const Shape kept = reduced_shape(operation, x.shape(), axes, true);
   for (int axis = x.rank() - 1; axis >= 0; --axis) {
     if (kept[axis] == x.shape()[axis]) continue;
     auto y = Tensor<T>::uninitialized(x.shape().with(axis, 1));
-    fold(x.data(), y.mutable_data(), Fold(x.shape(), axis));
+    fold(x.data(), y.mutable_data(), AxisView(x.shape(), axis));
     x = std::move(y);
   }
   return x.reshape(result);
@@ -74,37 +75,38 @@ template <class T> void require_elements(const char* operation, const Tensor<T>&
 }  // namespace detail
 
 // An empty sum is 0.
-template <class T> Tensor<T> sum(const Tensor<T>& x, const Axes& axes = {}, bool keep = false) {
-  return detail::reduce("sum", x, axes, keep, detail::sum_fold<T>);
+template <class T> Tensor<T> sum(const Tensor<T>& x, const Axes& axes = {}, bool keepdims = false) {
+  return detail::reduce("sum", x, axes, keepdims, detail::sum_fold<T>);
 }
 
 // These three throw Error when there is nothing to reduce.
-template <class T> Tensor<T> mean(const Tensor<T>& x, const Axes& axes = {}, bool keep = false) {
+template <class T>
+Tensor<T> mean(const Tensor<T>& x, const Axes& axes = {}, bool keepdims = false) {
   detail::require_elements("mean", x);
-  const Tensor<T> total = detail::reduce("mean", x, axes, keep, detail::sum_fold<T>);
+  const Tensor<T> total = detail::reduce("mean", x, axes, keepdims, detail::sum_fold<T>);
   return total / T(x.size() / total.size());
 }
 
 template <class T>  // NaN wins
-Tensor<T> max(const Tensor<T>& x, const Axes& axes = {}, bool keep = false) {
+Tensor<T> max(const Tensor<T>& x, const Axes& axes = {}, bool keepdims = false) {
   detail::require_elements("max", x);
-  return detail::reduce("max", x, axes, keep, detail::max_fold<T>);
+  return detail::reduce("max", x, axes, keepdims, detail::max_fold<T>);
 }
 
 template <class T>  // ln sum_i e^(x_i)
-Tensor<T> logsumexp(const Tensor<T>& x, const Axes& axes = {}, bool keep = false) {
+Tensor<T> logsumexp(const Tensor<T>& x, const Axes& axes = {}, bool keepdims = false) {
   detail::require_elements("logsumexp", x);
   const Tensor<T> largest = detail::reduce("logsumexp", x, axes, true, detail::max_fold<T>);
   // An infinite maximum would give inf - inf; subtracting 0 there gives the right limit.
   const Tensor<T> shift = map(largest, [](T v) { return std::isinf(v) ? T(0) : v; });
   const Tensor<T> result = log(sum(exp(x - shift), axes, true)) + shift;
-  return result.reshape(reduced("logsumexp", x.shape(), axes, keep));
+  return result.reshape(reduced_shape("logsumexp", x.shape(), axes, keepdims));
 }
 
 // The position of the largest element along one axis, the first of equals; NaN counts as largest.
 // The result is row-major over the other axes. Throws Error when the axis is empty.
 template <class T> std::vector<Index> argmax(const Tensor<T>& x, int axis = -1) {
-  const detail::Fold fold(x.shape(), normalize_axis("argmax", axis, x.shape()));
+  const detail::AxisView fold(x.shape(), normalize_axis("argmax", axis, x.shape()));
   if (fold.n == 0) fail("argmax: axis {} of {} has no elements", axis, x.shape());
   std::vector<Index> best(fold.outer * fold.inner, 0);
   for (Index i = 0; i < std::ssize(best); ++i) {
@@ -121,7 +123,7 @@ template <class T> std::vector<Index> argmax(const Tensor<T>& x, int axis = -1) 
 // broadcast_to. Throws Error when `shape` does not broadcast to x's.
 template <class T> Tensor<T> sum_to(const Tensor<T>& x, const Shape& shape) {
   if (x.shape() == shape) return x;
-  if (broadcast("sum_to", shape, x.shape()) != x.shape())
+  if (broadcast_shapes("sum_to", shape, x.shape()) != x.shape())
     fail("sum_to: {} does not broadcast to {}", shape, x.shape());
   const int extra = x.rank() - shape.rank();
   Axes axes;
@@ -133,7 +135,7 @@ template <class T> Tensor<T> sum_to(const Tensor<T>& x, const Shape& shape) {
 // Repeats x along axes of extent 1 and along new leading axes. Throws Error when it does not fit.
 template <class T> Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape) {
   if (x.shape() == shape) return x;
-  if (broadcast("broadcast_to", x.shape(), shape) != shape)
+  if (broadcast_shapes("broadcast_to", x.shape(), shape) != shape)
     fail("broadcast_to: {} does not broadcast to {}", x.shape(), shape);
   return zip("broadcast_to", x, Tensor<T>::uninitialized(shape), [](T a, T) { return a; });
 }

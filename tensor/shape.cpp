@@ -5,7 +5,7 @@
 #include "tensor/error.hpp"
 
 namespace gradus {
-std::string list(std::span<const Index> numbers) {
+std::string to_string(std::span<const Index> numbers) {
   std::string text = "(";
   for (Index n : numbers) text += (text.size() > 1 ? ", " : "") + std::to_string(n);
   return text + ")";
@@ -14,12 +14,12 @@ std::string list(std::span<const Index> numbers) {
 Shape::Shape(std::span<const Index> extents) : rank_(static_cast<int>(extents.size())) {
   if (extents.size() > kMaxRank)
     fail("shape: {} axes; at most {} are supported", extents.size(), kMaxRank);
-  constexpr Index kMost = std::numeric_limits<Index>::max() / 16;  // in bytes it must fit, too
+  constexpr Index kMax = std::numeric_limits<Index>::max() / 16;  // in bytes it must fit, too
   Index size = 1;
   for (Index extent : extents) {
-    if (extent < 0) fail("shape {}: extent {} is negative", list(extents), extent);
-    if (extent > 0 && size > kMost / extent)
-      fail("shape {}: the number of elements overflows", list(extents));
+    if (extent < 0) fail("shape {}: extent {} is negative", to_string(extents), extent);
+    if (extent > 0 && size > kMax / extent)
+      fail("shape {}: the number of elements overflows", to_string(extents));
     size *= std::max<Index>(extent, 1);
     size_ *= extent;
   }
@@ -38,7 +38,7 @@ int normalize_axis(const char* operation, int axis, const Shape& shape) {
   return axis < 0 ? axis + shape.rank() : axis;
 }
 
-Shape broadcast(const char* operation, const Shape& a, const Shape& b) {
+Shape broadcast_shapes(const char* operation, const Shape& a, const Shape& b) {
   if (a == b) return a;
   const int rank = std::max(a.rank(), b.rank());
   std::array<Index, Shape::kMaxRank> extents;
@@ -52,7 +52,7 @@ Shape broadcast(const char* operation, const Shape& a, const Shape& b) {
   return Shape(std::span(extents.data(), rank));
 }
 
-Shape reduced(const char* operation, const Shape& shape, const Axes& axes, bool keep) {
+Shape reduced_shape(const char* operation, const Shape& shape, const Axes& axes, bool keepdims) {
   std::array<bool, Shape::kMaxRank> dropped{};
   for (int axis : axes) {
     const int k = normalize_axis(operation, axis, shape);
@@ -63,7 +63,7 @@ Shape reduced(const char* operation, const Shape& shape, const Axes& axes, bool 
   std::array<Index, Shape::kMaxRank> extents;
   int rank = 0;
   for (int k = 0; k < shape.rank(); ++k)
-    if (keep || !dropped[k]) extents[rank++] = dropped[k] ? 1 : shape[k];
+    if (keepdims || !dropped[k]) extents[rank++] = dropped[k] ? 1 : shape[k];
   return Shape(std::span(extents.data(), rank));
 }
 }  // namespace gradus

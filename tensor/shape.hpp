@@ -12,7 +12,7 @@
 namespace gradus {
 using Index = std::int64_t;
 // Extents or indices for a message: "(2, 3)", "(3)", "()".
-std::string list(std::span<const Index> numbers);
+std::string to_string(std::span<const Index> numbers);
 // Axes of a reduction: {0}, {1, 2}, {-1} (the last). Negative axes count from the end.
 using Axes = std::vector<int>;
 
@@ -27,7 +27,7 @@ class Shape {
 
   // Throws Error when there are too many axes, an extent is negative or the size overflows.
   explicit Shape(std::span<const Index> extents);
-  static const Shape kNothing;  // (0)
+  static const Shape kEmpty;  // (0)
 
   int rank() const { return rank_; }
 
@@ -47,7 +47,7 @@ class Shape {
     return a.rank_ == b.rank_ && std::equal(a.begin(), a.end(), b.begin());
   }
 
-  std::string str() const { return list(std::span(begin(), end())); }
+  std::string str() const { return to_string(std::span(begin(), end())); }
 
  private:
   constexpr Shape(int rank, Index size) : rank_(rank), size_(size) {}
@@ -57,15 +57,15 @@ class Shape {
   Index size_ = 1;
 };
 
-inline constexpr Shape Shape::kNothing(1, 0);
+inline constexpr Shape Shape::kEmpty(1, 0);
 
 // The axis counted from the front. Throws Error, naming `operation`, when it is out of range.
 int normalize_axis(const char* operation, int axis, const Shape& shape);
 // The shape in which two tensors meet elementwise. NumPy's rule: align the shapes at their last
 // axes; extents must be equal, or one of them 1 or absent. Throws Error that names the axis.
-Shape broadcast(const char* operation, const Shape& a, const Shape& b);
+Shape broadcast_shapes(const char* operation, const Shape& a, const Shape& b);
 // The shape that is left of `shape` when `axes` are reduced (all of them when `axes` is empty).
-Shape reduced(const char* operation, const Shape& shape, const Axes& axes, bool keep);
+Shape reduced_shape(const char* operation, const Shape& shape, const Axes& axes, bool keepdims);
 }  // namespace gradus
 
 template <> struct fmt::formatter<gradus::Shape> {

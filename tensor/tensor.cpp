@@ -4,7 +4,7 @@ namespace gradus {
 template <class T> Tensor<T> Tensor<T>::uninitialized(const Shape& shape) {
   Tensor x;
   x.shape_ = shape;
-  if (shape.size() > 0) x.block_ = Block(shape.size() * sizeof(T));
+  if (shape.size() > 0) x.storage_ = Storage(shape.size() * sizeof(T));
   return x;
 }
 
@@ -20,12 +20,12 @@ Tensor<T>::Tensor(const Shape& shape, const std::vector<T>& values) : Tensor(uni
 }
 
 template <class T> T* Tensor<T>::mutable_data() {
-  if (block_.shared()) {
-    Block own(size() * sizeof(T));
-    std::memcpy(own.data(), block_.data(), size() * sizeof(T));
-    block_ = std::move(own);
+  if (storage_.shared()) {
+    Storage own(size() * sizeof(T));
+    std::memcpy(own.data(), storage_.data(), size() * sizeof(T));
+    storage_ = std::move(own);
   }
-  return static_cast<T*>(block_.data());
+  return static_cast<T*>(storage_.data());
 }
 
 template <class T> T Tensor<T>::item() const {
@@ -49,7 +49,7 @@ template <class T> Tensor<T> Tensor<T>::reshape(std::initializer_list<Index> ext
     const Index rest = Shape(known).size();
     if (rest == 0 || size() % rest != 0)
       fail("reshape: {} has {} elements, which {} cannot hold with any extent for -1", shape_,
-           size(), list(extents));
+           size(), to_string(extents));
     *unknown = size() / rest;
   }
   return reshape(Shape(known));

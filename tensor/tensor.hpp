@@ -5,10 +5,10 @@
 #include <type_traits>
 #include <vector>
 
-#include "tensor/block.hpp"
 #include "tensor/error.hpp"
 #include "tensor/parallel.hpp"
 #include "tensor/shape.hpp"
+#include "tensor/storage.hpp"
 
 namespace gradus {
 // A value: a shape and its numbers, contiguous and row-major (the last axis runs fastest), so the
@@ -22,17 +22,17 @@ namespace gradus {
 template <class T> class Tensor {
  public:
   // An empty tensor of shape (0).
-  Tensor() : shape_(Shape::kNothing) {}
+  Tensor() : shape_(Shape::kEmpty) {}
 
   Tensor(const Tensor&) = default;
 
   Tensor(Tensor&& other) noexcept
-      : shape_(std::exchange(other.shape_, Shape::kNothing)), block_(std::move(other.block_)) {}
+      : shape_(std::exchange(other.shape_, Shape::kEmpty)), storage_(std::move(other.storage_)) {}
 
   Tensor& operator=(const Tensor&) = default;
 
   Tensor& operator=(Tensor&& other) noexcept {
-    std::swap(shape_, other.shape_), std::swap(block_, other.block_);
+    std::swap(shape_, other.shape_), std::swap(storage_, other.storage_);
     return *this;
   }
 
@@ -60,7 +60,7 @@ template <class T> class Tensor {
   Index extent(int axis) const { return shape_[normalize_axis("extent", axis, shape_)]; }
 
   // The elements in row-major order.
-  const T* data() const { return static_cast<const T*>(block_.data()); }
+  const T* data() const { return static_cast<const T*>(storage_.data()); }
 
   const T* begin() const { return data(); }
 
@@ -94,7 +94,7 @@ template <class T> class Tensor {
  private:
   Index offset(std::initializer_list<Index> indices) const;
   Shape shape_;
-  Block block_;
+  Storage storage_;
 };
 
 // A tensor filled with one value; the numbers 0, 1, ..., n - 1; the n x n identity matrix.

@@ -9,7 +9,7 @@
 // One matrix product, c = a b for row-major (n, n), written four times. All do the same 2 n^3
 // operations, in the same order for each number of c, and differ in what they ask of the memory.
 // The library's matmul is the fifth.
-namespace gradus::ladder {
+namespace gradus::lesson01::ladder {
 
 // By the definition. The innermost loop walks down a column of b, n numbers from step to step.
 template <class T> void naive(const T* a, const T* b, T* c, Index n) {
@@ -116,4 +116,4 @@ inline double peak_gflops(int threads) {
   });
 }
 
-}  // namespace gradus::ladder
+}  // namespace gradus::lesson01::ladder

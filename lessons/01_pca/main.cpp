@@ -3,14 +3,13 @@
 
 #include "lessons/01_pca/ladder.hpp"
 #include "lessons/01_pca/model.hpp"
-#include "lessons/data/toy.hpp"
+#include "lessons/common/toy.hpp"
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
 #include "tensor/io/safetensors.hpp"
 
-using namespace gradus;
-
+namespace gradus::lesson01 {
 namespace {
 
 // ---- How fast two matrices can be multiplied ---------------------------------------------------
@@ -57,15 +56,15 @@ void climb_the_ladder(kit::Lesson& lesson) {
   std::vector<std::string> names;
   for (const auto& [name, speed] : rungs) {
     fmt::print("  {:<10}{:>6}\n", name, two_digits(speed));
-    lesson.result("speed_" + name, speed, "GFLOP/s");
+    lesson.report("speed_" + name, speed, "GFLOP/s");
     bars.y.push_back(speed);
     names.push_back(fmt::format("{} {}", name, two_digits(speed)));
   }
   fmt::print("  {:<10}{:>6} on one thread, {} on {}\n\n", "peak", two_digits(peak), two_digits(all),
              num_threads());
-  lesson.result("speed_peak", peak, "GFLOP/s");
-  lesson.result("speed_peak_threaded", all, "GFLOP/s");
-  lesson.result("ladder_largest_difference", difference, "", kit::Expected{0, 0});
+  lesson.report("speed_peak", peak, "GFLOP/s");
+  lesson.report("speed_peak_threaded", all, "GFLOP/s");
+  lesson.check("ladder_largest_difference", difference, "", kit::Expected{0, 0});
   kit::bars(lesson, "ladder",
             {.title = "One matrix product, from naive to fast",
              .note = "dashed: all that the units for multiplying can do, of one core and of all",
@@ -80,8 +79,8 @@ void toy(kit::Lesson& lesson) {
   Rng rng(lesson.options().seed);
   const Tensor<double> x = toy_points(kToyVariances, 500, rng);  // (500, 5)
   const Pca<double> pca = fit_pca(x);
-  lesson.result("toy_error_k1", pca.residual(x, 1), "", kit::Expected{3.75, 1e-9});
-  lesson.result("toy_error_k2", pca.residual(x, 2), "", kit::Expected{1.75, 1e-9});
+  lesson.check("toy_error_k1", pca.residual(x, 1), "", kit::Expected{3.75, 1e-9});
+  lesson.check("toy_error_k2", pca.residual(x, 2), "", kit::Expected{1.75, 1e-9});
 
   // A plane keeps 6 at the most, the two largest variances, and 0.75 at least, the two smallest.
   Pca<double> other = pca;
@@ -90,14 +89,14 @@ void toy(kit::Lesson& lesson) {
     other.components = random_basis(5, rng);
     least = std::min(least, other.residual(x, 2));
   }
-  lesson.result("toy_best_of_1000_planes", least, "", kit::between(1.75, 7));
+  lesson.check("toy_best_of_1000_planes", least, "", kit::between(1.75, 7));
 
   // The total variance without a mean: half of the mean squared distance between two points.
   double distances = 0;
   for (Index i = 0; i < x.extent(0); ++i)
     distances += mean(sum(square(x - slice(x, 0, i, i + 1)), {1})).item();
-  lesson.result("toy_half_squared_distance", distances / 2 / static_cast<double>(x.extent(0)), "",
-                kit::Expected{7.75, 1e-9});
+  lesson.check("toy_half_squared_distance", distances / 2 / static_cast<double>(x.extent(0)), "",
+               kit::Expected{7.75, 1e-9});
 }
 
 // ---- Images ------------------------------------------------------------------------------------
@@ -202,35 +201,34 @@ void images(kit::Lesson& lesson, const kit::ImageData& data) {
     return kit::Expected{value, tolerance};
   };
   const double per_pixel = 1 / static_cast<double>(pixels), distance = pca.residual(train, 0);
-  lesson.result("mean_pixel", mean(train).item(), "", on_full(0.28604060, 5e-9));
-  lesson.result("total_variance", distance, "", on_full(68.21626099, 68.2 * 1e-8));
-  lesson.result("sum_of_eigenvalues", total, "", kit::relative(distance, 1e-8));
+  lesson.check("mean_pixel", mean(train).item(), "", on_full(0.28604060, 5e-9));
+  lesson.check("total_variance", distance, "", on_full(68.21626099, 68.2 * 1e-8));
+  lesson.check("sum_of_eigenvalues", total, "", kit::relative(distance, 1e-8));
   const Tensor<double> pixel_variances = mean(square(train), {0}) - square(mean(train, {0}));
-  lesson.result("sum_of_pixel_variances", sum(pixel_variances).item(), "",
-                kit::relative(distance, 1e-8));
-  lesson.result("constant_image_error", distance * per_pixel, "per pixel",
-                on_full(0.08701054, 5e-9));
+  lesson.check("sum_of_pixel_variances", sum(pixel_variances).item(), "",
+               kit::relative(distance, 1e-8));
+  lesson.check("constant_image_error", distance * per_pixel, "per pixel",
+               on_full(0.08701054, 5e-9));
   for (Index k : {2, 50})
     if (k <= pixels)
-      lesson.result(fmt::format("kept_by_k{}", k),
+      lesson.report(fmt::format("kept_by_k{}", k),
                     100 * sum(slice(pca.variances, 0, 0, k)).item() / total, "%");
   if (pixels >= 50) {
     const double dropped = sum(slice(pca.variances, 0, 50, pixels)).item();
-    lesson.result("residual_k50", pca.residual(train, 50), "",
-                  kit::Expected{dropped, 1e-8 * total});
-    lesson.result("training_error_k50", dropped * per_pixel, "per pixel");
+    lesson.check("residual_k50", pca.residual(train, 50), "", kit::Expected{dropped, 1e-8 * total});
+    lesson.report("training_error_k50", dropped * per_pixel, "per pixel");
   }
   for (const auto& [k, expected] :
        {std::pair<Index, double>{2, 0.046096}, {20, 0.018705}, {32, 0.015142}, {50, 0.011985}})
     if (k <= pixels)
-      lesson.result(fmt::format("test_error_k{}", k), pca.residual(test, k) * per_pixel,
-                    "per pixel", on_full(expected, 5e-7));
+      lesson.check(fmt::format("test_error_k{}", k), pca.residual(test, k) * per_pixel, "per pixel",
+                   on_full(expected, 5e-7));
 
   // Claim against measurement: "the components of PCA are independent".
   const Tensor<double> code = pca.encode(train, 2);
   const Tensor<double> first = slice(code, 1, 0, 1), second = slice(code, 1, 1, 2);
-  lesson.result("correlation_of_codes", correlation(first, second), "", kit::Expected{0, 1e-9});
-  lesson.result("correlation_of_squared_codes", correlation(square(first), square(second)), "");
+  lesson.check("correlation_of_codes", correlation(first, second), "", kit::Expected{0, 1e-9});
+  lesson.report("correlation_of_squared_codes", correlation(square(first), square(second)), "");
 }
 
 void run(kit::Lesson& lesson) {
@@ -241,7 +239,9 @@ void run(kit::Lesson& lesson) {
 }
 
 }  // namespace
+}  // namespace gradus::lesson01
 
 int main(int argc, char** argv) {
-  return kit::run({.name = "01_pca", .title = "Principal component analysis"}, argc, argv, run);
+  return gradus::kit::run({.name = "01_pca", .title = "Principal component analysis"}, argc, argv,
+                          gradus::lesson01::run);
 }

@@ -1,4 +1,5 @@
 #pragma once
+#include "lessons/common/in_parts.hpp"
 #include "tensor/elementwise.hpp"
 #include "tensor/layout.hpp"
 #include "tensor/linalg.hpp"
@@ -8,13 +9,7 @@
 // Principal component analysis: the linear code that loses least.
 //
 //     N examples, D dimensions, k components
-namespace gradus {
-
-// Calls f with `size` examples at a time: what is computed from them then needs little memory.
-template <class T, class F> void in_parts(const Tensor<T>& x, F f, Index size = 4096) {
-  const Index n = x.extent(0);
-  for (Index begin = 0; begin < n; begin += size) f(slice(x, 0, begin, std::min(begin + size, n)));
-}
+namespace gradus::lesson01 {
 
 // The mean of N examples and the principal axes of their covariance, widest first.
 template <class T> struct Pca {
@@ -51,4 +46,4 @@ template <class T> Pca<T> fit_pca(const Tensor<T>& x) {
   return {mean, vectors, values};
 }
 
-}  // namespace gradus
+}  // namespace gradus::lesson01

@@ -2,14 +2,13 @@
 #include <fmt/core.h>
 
 #include "lessons/02_ppca/model.hpp"
-#include "lessons/data/toy.hpp"
+#include "lessons/common/toy.hpp"
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
 #include "tensor/io/safetensors.hpp"
 
-using namespace gradus;
-
+namespace gradus::lesson02 {
 namespace {
 
 constexpr Index kSaved = 50;  // latents of the model that goes into the file
@@ -100,18 +99,18 @@ void toy(kit::Lesson& lesson) {
   const double known[] = {-8.1903299934, -7.6587628043, -7.3259186858, -7.1535841839,
                           -7.0946926660};
   for (Index q = 0; q <= 4; ++q)
-    lesson.result(fmt::format("toy_log_likelihood_q{}", q),
-                  mean_log_likelihood(fit_ppca(pca, q), x), "nats", kit::Expected{known[q], 1e-9});
+    lesson.check(fmt::format("toy_log_likelihood_q{}", q), mean_log_likelihood(fit_ppca(pca, q), x),
+                 "nats", kit::Expected{known[q], 1e-9});
   const Tensor<double> y = x - pca.mean;
   const Tensor<double> covariance = matmul_tn(y, y) / static_cast<double>(y.extent(0));
-  lesson.result("toy_full_gaussian", mean(gaussian_log_likelihood(y, covariance)).item(), "nats",
-                kit::Expected{known[4], 1e-9});
+  lesson.check("toy_full_gaussian", mean(gaussian_log_likelihood(y, covariance)).item(), "nats",
+               kit::Expected{known[4], 1e-9});
   const Ppca<double> best = fit_ppca(pca, 2);
-  lesson.result("toy_sigma2_q2", best.sigma2, "", kit::Expected{1.75 / 3, 1e-9});
+  lesson.check("toy_sigma2_q2", best.sigma2, "", kit::Expected{1.75 / 3, 1e-9});
 
   const Ppca<double> turned{best.mean, matmul(best.w, random_basis(2, rng)), best.sigma2};
-  lesson.result("toy_turned_log_likelihood", mean_log_likelihood(turned, x), "nats",
-                kit::Expected{known[2], 1e-9});
+  lesson.check("toy_turned_log_likelihood", mean_log_likelihood(turned, x), "nats",
+               kit::Expected{known[2], 1e-9});
 
   std::vector<Em> runs;
   for (int start = 0; start < 3; ++start) runs.push_back(run_em(x, 2, 150, rng));
@@ -121,23 +120,23 @@ void toy(kit::Lesson& lesson) {
       steps_down += em.log_likelihoods[i] < em.log_likelihoods[i - 1] - 1e-13;
     furthest = std::max(furthest, std::abs(em.log_likelihoods.back() - known[2]));
   }
-  lesson.result("toy_em_log_likelihood", runs[0].log_likelihoods.back(), "nats",
-                kit::Expected{known[2], 1e-9});
-  lesson.result("toy_em_furthest_start", furthest, "nats", kit::Expected{0, 1e-9});
-  lesson.result("toy_em_steps_down", steps_down, "", kit::Expected{0, 0});
+  lesson.check("toy_em_log_likelihood", runs[0].log_likelihoods.back(), "nats",
+               kit::Expected{known[2], 1e-9});
+  lesson.check("toy_em_furthest_start", furthest, "nats", kit::Expected{0, 1e-9});
+  lesson.check("toy_em_steps_down", steps_down, "", kit::Expected{0, 0});
   draw_em(lesson, runs, mean_log_likelihood(best, x));
 
-  lesson.result("toy_shrinkage_1", shrinkage(best, pca, x, 0), "",
-                kit::Expected{1 - 1.75 / 3 / 4, 1e-9});
-  lesson.result("toy_shrinkage_2", shrinkage(best, pca, x, 1), "",
-                kit::Expected{1 - 1.75 / 3 / 2, 1e-9});
-  lesson.result("toy_shrinkage_2_small_noise", shrinkage(ppca_with_noise(pca, 2, 1e-8), pca, x, 1),
-                "", kit::Expected{1, 1e-8});
+  lesson.check("toy_shrinkage_1", shrinkage(best, pca, x, 0), "",
+               kit::Expected{1 - 1.75 / 3 / 4, 1e-9});
+  lesson.check("toy_shrinkage_2", shrinkage(best, pca, x, 1), "",
+               kit::Expected{1 - 1.75 / 3 / 2, 1e-9});
+  lesson.check("toy_shrinkage_2_small_noise", shrinkage(ppca_with_noise(pca, 2, 1e-8), pca, x, 1),
+               "", kit::Expected{1, 1e-8});
   const Tensor<double> codes = best.encode(x);
   const Tensor<double> aggregate =
       matmul_tn(codes, codes) / static_cast<double>(x.extent(0)) + best.posterior_covariance();
-  lesson.result("toy_aggregate_posterior_off_prior",
-                max(abs(aggregate - identity<double>(2))).item(), "", kit::Expected{0, 1e-9});
+  lesson.check("toy_aggregate_posterior_off_prior",
+               max(abs(aggregate - identity<double>(2))).item(), "", kit::Expected{0, 1e-9});
   draw_limit(lesson, pca, x);
 
   // Ten points, and a fit whose covariance was divided by n - 1 in place of n.
@@ -145,9 +144,9 @@ void toy(kit::Lesson& lesson) {
   const Pca<double> by_n = fit_pca(few);
   const Pca<double> by_n_1{by_n.mean, by_n.components, by_n.variances * (10.0 / 9)};
   const double score = mean_log_likelihood(fit_ppca(by_n_1, 2), few);
-  lesson.result("toy_n_1_log_likelihood", score, "nats", kit::Expected{-7.3393199749, 1e-9});
-  lesson.result("toy_n_1_gap", mean_log_likelihood(fit_ppca(by_n, 2), few) - score, "nats",
-                kit::Expected{0.0134012891, 1e-9});
+  lesson.check("toy_n_1_log_likelihood", score, "nats", kit::Expected{-7.3393199749, 1e-9});
+  lesson.check("toy_n_1_gap", mean_log_likelihood(fit_ppca(by_n, 2), few) - score, "nats",
+               kit::Expected{0.0134012891, 1e-9});
 }
 
 // ---- Images ------------------------------------------------------------------------------------
@@ -196,8 +195,8 @@ void images(kit::Lesson& lesson) {
     on_train.y.push_back(maximum_log_likelihood(pca, q));
     on_test.x.push_back(static_cast<double>(q));
     on_test.y.push_back(score);
-    lesson.result(fmt::format("test_log_likelihood_q{}", q), score, "nats/image",
-                  kit::relative(log_likelihood_of_squares(pca, q, squares), 1e-6));
+    lesson.check(fmt::format("test_log_likelihood_q{}", q), score, "nats/image",
+                 kit::relative(log_likelihood_of_squares(pca, q, squares), 1e-6));
   }
   on_test.mark = on_train.mark = kit::Series::kLineAndDots;
   kit::plot(lesson, "log_likelihood",
@@ -217,23 +216,23 @@ void images(kit::Lesson& lesson) {
 
   // The q x q way is the D x D way; and two numbers of lesson 01 come back: the variance of the
   // model is that of the images, and without noise it decodes images as PCA does.
-  lesson.result("noise_deviation", std::sqrt(model.sigma2), "");
-  lesson.result("train_log_likelihood", mean_log_likelihood(model, train), "nats/image",
-                kit::relative(maximum_log_likelihood(pca, q), 1e-8));
+  lesson.report("noise_deviation", std::sqrt(model.sigma2), "");
+  lesson.check("train_log_likelihood", mean_log_likelihood(model, train), "nats/image",
+               kit::relative(maximum_log_likelihood(pca, q), 1e-8));
   const Tensor<double> some = slice(test, 0, 0, std::min<Index>(1000, test.extent(0)));
   const Tensor<double> by_covariance =
       gaussian_log_likelihood(some - model.mean, model.covariance());
-  lesson.result("log_likelihood_by_m", mean_log_likelihood(model, some), "nats/image",
-                kit::relative(mean(by_covariance).item(), 1e-8));
-  lesson.result("trace_of_model_covariance", sum(square(model.w)).item() + pixels * model.sigma2,
-                "", on_full(68.21626099, 1e-5));
+  lesson.check("log_likelihood_by_m", mean_log_likelihood(model, some), "nats/image",
+               kit::relative(mean(by_covariance).item(), 1e-8));
+  lesson.check("trace_of_model_covariance", sum(square(model.w)).item() + pixels * model.sigma2, "",
+               on_full(68.21626099, 1e-5));
   const Ppca<double> noiseless = ppca_with_noise(pca, q, 1e-9);
   double error = 0;
   in_parts(test, [&](const Tensor<double>& part) {
     error += sum(square(part - noiseless.decode(noiseless.encode(part)))).item();
   });
-  lesson.result("test_error_without_noise", error / static_cast<double>(test.size()), "per pixel",
-                on_full(0.011985, 5e-7));
+  lesson.check("test_error_without_noise", error / static_cast<double>(test.size()), "per pixel",
+               on_full(0.011985, 5e-7));
 }
 
 void run(kit::Lesson& lesson) {
@@ -242,7 +241,9 @@ void run(kit::Lesson& lesson) {
 }
 
 }  // namespace
+}  // namespace gradus::lesson02
 
 int main(int argc, char** argv) {
-  return kit::run({.name = "02_ppca", .title = "Probabilistic PCA"}, argc, argv, run);
+  return gradus::kit::run({.name = "02_ppca", .title = "Probabilistic PCA"}, argc, argv,
+                          gradus::lesson02::run);
 }

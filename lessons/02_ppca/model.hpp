@@ -10,7 +10,10 @@
 //     x = W z + mean + noise,   z ~ N(0, I),   noise ~ N(0, sigma^2 I)
 //
 //     N examples, D dimensions, q latent dimensions
-namespace gradus {
+namespace gradus::lesson02 {
+
+using lesson01::fit_pca;
+using lesson01::Pca;
 
 // ln N(y | 0, C) of each row of y, with C = W W^T + sigma^2 I, in nats.  (N, D) -> (N)
 //
@@ -57,12 +60,10 @@ template <class T> struct Ppca {
   // p(z | x) = N(M^-1 W^T (x - mean), sigma^2 M^-1): its mean, (N, D) -> (N, q), and its
   // covariance, which is the same for every x, (q, q).
   Tensor<T> encode(const Tensor<T>& x) const {
-    return transpose(solve_positive(m(), transpose(matmul(x - mean, w))));
+    return transpose(solve_spd(m(), transpose(matmul(x - mean, w))));
   }
 
-  Tensor<T> posterior_covariance() const {
-    return sigma2 * solve_positive(m(), identity<T>(latents()));
-  }
+  Tensor<T> posterior_covariance() const { return sigma2 * solve_spd(m(), identity<T>(latents())); }
 
   // The mean of p(x | z).  (N, q) -> (N, D)
   Tensor<T> decode(const Tensor<T>& z) const { return matmul_nt(z, w) + mean; }
@@ -125,8 +126,8 @@ template <class T> Ppca<T> em_step(const Ppca<T>& model, const Tensor<T>& x) {
   const Tensor<T> z = model.encode(x);                                      // (N, q)
   const Tensor<T> zz = matmul_tn(z, z) + n * model.posterior_covariance();  // (q, q)
   // M: the regression of y on z, and the variance that it leaves.
-  const Tensor<T> yz = matmul_tn(y, z);                              // (D, q)
-  const Tensor<T> w = transpose(solve_positive(zz, transpose(yz)));  // (D, q)
+  const Tensor<T> yz = matmul_tn(y, z);                         // (D, q)
+  const Tensor<T> w = transpose(solve_spd(zz, transpose(yz)));  // (D, q)
   return {model.mean, w, (sum(square(y)).item() - sum(w * yz).item()) / (n * d)};
 }
 
@@ -143,4 +144,4 @@ template <class T> Tensor<T> sample(const Pca<T>& pca, Index n, Rng& rng) {
   return pca.decode(rng.normal<T>({n, pca.variances.size()}) * deviations);
 }
 
-}  // namespace gradus
+}  // namespace gradus::lesson02

@@ -5,14 +5,13 @@
 
 #include "autograd/gradcheck.hpp"
 #include "lessons/03_tape/model.hpp"
-#include "lessons/data/toy.hpp"
+#include "lessons/common/toy.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/graph.hpp"
 #include "lessons/kit/lesson.hpp"
 #include "nn/optimizers.hpp"
 
-using namespace gradus;
-
+namespace gradus::lesson03 {
 namespace {
 
 // z = (x y + x)^2 at x = 1.5, y = 3, where dz/dx = 2 (x y + x) (y + 1) = 48 and
@@ -28,10 +27,11 @@ void one_expression(kit::Lesson& lesson) {
   const Var<double> z = square(x * y + x);
   const auto g = gradient(z, {x, y});
   fmt::print("z = (x y + x)^2, as the tape wrote it down:\n{}", tape.table());
-  kit::graph(lesson, "graph", "z = (x y + x)²: values forwards, gradients backwards", tape.dot());
-  lesson.result("dz_dx_tiny", small_gradient[a.node], "", kit::Expected{48, 0});
-  lesson.result("dz_dx", g[0].item(), "", kit::Expected{48, 0});
-  lesson.result("dz_dy", g[1].item(), "", kit::Expected{18, 0});
+  kit::graph(lesson, "graph", "z = (x y + x)²: values forwards, gradients backwards",
+             tape.to_dot());
+  lesson.check("dz_dx_tiny", small_gradient[a.node], "", kit::Expected{48, 0});
+  lesson.check("dz_dx", g[0].item(), "", kit::Expected{48, 0});
+  lesson.check("dz_dy", g[1].item(), "", kit::Expected{18, 0});
 }
 
 // b = a + a, c = b + b, ...: the number of paths doubles with each sum, the number of nodes grows
@@ -43,9 +43,9 @@ void many_paths(kit::Lesson& lesson) {
   Var<double> y = a;
   for (int i = 0; i < kSums; ++i) y = y + y;
   const Index steps = tape.size() - 1;
-  lesson.result("doublings_steps", static_cast<double>(steps), "", kit::Expected{kSums, 0});
-  lesson.result("doublings_gradient", gradient(y, {a})[0].item(), "",
-                kit::Expected{std::pow(2.0, kSums), 0});
+  lesson.check("doublings_steps", static_cast<double>(steps), "", kit::Expected{kSums, 0});
+  lesson.check("doublings_gradient", gradient(y, {a})[0].item(), "",
+               kit::Expected{std::pow(2.0, kSums), 0});
 }
 
 // What a rule keeps alive lives until the sweep has passed it; a second sweep would have no rules.
@@ -57,10 +57,10 @@ void one_backward(kit::Lesson& lesson) {
                                wrt(x, [witness](const Var<double>& dz) { return 2.0 * dz; }));
   const auto kept_before = witness.use_count() - 1;
   tape.backward(y);
-  lesson.result("rules_alive_before_backward", static_cast<double>(kept_before), "",
-                kit::Expected{1, 0});
-  lesson.result("rules_alive_after_backward", static_cast<double>(witness.use_count() - 1), "",
-                kit::Expected{0, 0});
+  lesson.check("rules_alive_before_backward", static_cast<double>(kept_before), "",
+               kit::Expected{1, 0});
+  lesson.check("rules_alive_after_backward", static_cast<double>(witness.use_count() - 1), "",
+               kit::Expected{0, 0});
   double refused = 0;
   try {
     tape.backward(y);
@@ -68,7 +68,7 @@ void one_backward(kit::Lesson& lesson) {
     fmt::print("\na second backward: {}\n", error.what());
     refused = 1;
   }
-  lesson.result("second_backward_refused", refused, "", kit::Expected{1, 0});
+  lesson.check("second_backward_refused", refused, "", kit::Expected{1, 0});
 }
 
 void how_not_to_check(kit::Lesson& lesson) {
@@ -80,10 +80,10 @@ void how_not_to_check(kit::Lesson& lesson) {
   fmt::print("gradcheck of the wrong softmax: {}\n", bad.text);
   fmt::print("gradcheck of sum(softmax): {}\n",
              gradcheck([&](const auto& v) { return sum(right(v)); }, {x}).text);
-  lesson.result("wrong_softmax_error_under_sum", error_under_sum(wrong, x, 1e-4), "",
-                kit::Expected{0, 1e-10});
-  lesson.result("wrong_softmax_caught_by_gradcheck", !bad, "", kit::Expected{1, 0});
-  lesson.result("right_softmax_passes_gradcheck", good.ok, "", kit::Expected{1, 0});
+  lesson.check("wrong_softmax_error_under_sum", error_under_sum(wrong, x, 1e-4), "",
+               kit::Expected{0, 1e-10});
+  lesson.check("wrong_softmax_caught_by_gradcheck", !bad, "", kit::Expected{1, 0});
+  lesson.check("right_softmax_passes_gradcheck", good.ok, "", kit::Expected{1, 0});
 }
 
 // The errors for steps h = 2^-44, ..., 1/2, 1: powers of two, so that h itself is exact. Steps that
@@ -121,11 +121,11 @@ void finite_differences(kit::Lesson& lesson) {
   // For f = f^(3) = e^x the error h^2 f / 6 + e f / h is least at h = (3 e)^(1/3). The rounding e
   // is at most 2^-52 in double and 2^-23 in float, where that is 8.7e-6 and 7.1e-3, and on average
   // some times less.
-  lesson.result("order_of_central_difference", order(plain, 3, 10), "", kit::Expected{2, 0.01});
-  lesson.result("order_of_h_and_half_h", order(combined, 1, 6), "", kit::Expected{4, 0.05});
-  lesson.result("order_of_rounding", order(plain, 30, 40), "", kit::Expected{-1, 0.1});
-  lesson.result("best_step_double", best(plain), "", kit::between(8.7e-7, 8.7e-6));
-  lesson.result("best_step_float", best(single), "", kit::between(7.1e-4, 7.1e-3));
+  lesson.check("order_of_central_difference", order(plain, 3, 10), "", kit::Expected{2, 0.01});
+  lesson.check("order_of_h_and_half_h", order(combined, 1, 6), "", kit::Expected{4, 0.05});
+  lesson.check("order_of_rounding", order(plain, 30, 40), "", kit::Expected{-1, 0.1});
+  lesson.check("best_step_double", best(plain), "", kit::between(8.7e-7, 8.7e-6));
+  lesson.check("best_step_float", best(single), "", kit::between(7.1e-4, 7.1e-3));
 }
 
 // The first step is learning_rate |g| / (|g| + eps): m' = g and v' = g^2 whatever g is.
@@ -172,7 +172,7 @@ void fit_by_gradient(kit::Lesson& lesson) {
   const auto report =
       gradcheck([&] { return plain.negative_log_likelihood(s); }, plain.parameters());
   fmt::print("gradcheck of pPCA's likelihood: {}\n", report.text);
-  lesson.result("ppca_passes_gradcheck", report.ok, "", kit::Expected{1, 0});
+  lesson.check("ppca_passes_gradcheck", report.ok, "", kit::Expected{1, 0});
 
   std::vector<kit::Series> heights, gaps;
   for (auto [name, model, momentum] :
@@ -186,18 +186,18 @@ void fit_by_gradient(kit::Lesson& lesson) {
         gap.y.push_back(g);
       }
     }
-    lesson.result(fmt::format("ppca_log_likelihood_{}", name), height.y.back(), "nats",
-                  kit::Expected{closed_form(2), 1e-6});
-    lesson.result(fmt::format("ppca_noise_variance_{}", name), std::exp(model->log_var.item()), "",
-                  kit::Expected{1.75 / 3, 1e-4});
+    lesson.check(fmt::format("ppca_log_likelihood_{}", name), height.y.back(), "nats",
+                 kit::Expected{closed_form(2), 1e-6});
+    lesson.check(fmt::format("ppca_noise_variance_{}", name), std::exp(model->log_var.item()), "",
+                 kit::Expected{1.75 / 3, 1e-4});
     height.x.resize(121), height.y.resize(121);
     heights.push_back(height);
     gaps.push_back(gap);
   }
-  lesson.result("ppca_log_likelihood_q0", closed_form(0), "nats",
-                kit::Expected{-8.1903299934, 1e-10});
-  lesson.result("ppca_log_likelihood_q1", closed_form(1), "nats",
-                kit::Expected{-7.6587628043, 1e-10});
+  lesson.check("ppca_log_likelihood_q0", closed_form(0), "nats",
+               kit::Expected{-8.1903299934, 1e-10});
+  lesson.check("ppca_log_likelihood_q1", closed_form(1), "nats",
+               kit::Expected{-7.6587628043, 1e-10});
   kit::plot(lesson, "climb",
             {.title = "Gradient descent finds one direction, then the other",
              .x_label = "steps",
@@ -221,15 +221,17 @@ void run(kit::Lesson& lesson) {
   how_not_to_check(lesson);
   finite_differences(lesson);
   // With g = eps the step is half of the learning rate; with any larger one nearly all of it.
-  lesson.result("adam_first_step_tiny_gradient", first_step_of_adam(1e-8), "",
-                kit::Expected{5e-4, 1e-15});
-  lesson.result("adam_first_step_large_gradient", first_step_of_adam(5), "",
-                kit::Expected{1e-3 * 5 / (5 + 1e-8), 1e-15});
+  lesson.check("adam_first_step_tiny_gradient", first_step_of_adam(1e-8), "",
+               kit::Expected{5e-4, 1e-15});
+  lesson.check("adam_first_step_large_gradient", first_step_of_adam(5), "",
+               kit::Expected{1e-3 * 5 / (5 + 1e-8), 1e-15});
   fit_by_gradient(lesson);
 }
 
 }  // namespace
+}  // namespace gradus::lesson03
 
 int main(int argc, char** argv) {
-  return kit::run({.name = "03_tape", .title = "The chain rule, backwards, once"}, argc, argv, run);
+  return gradus::kit::run({.name = "03_tape", .title = "The chain rule, backwards, once"}, argc,
+                          argv, gradus::lesson03::run);
 }

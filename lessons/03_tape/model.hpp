@@ -6,7 +6,7 @@
 #include "nn/layers.hpp"
 #include "tensor/random.hpp"
 
-namespace gradus {
+namespace gradus::lesson03 {
 
 // A tape from nothing, for single numbers: everything that is needed, and nothing else.
 namespace tiny {
@@ -113,7 +113,7 @@ template <class T> struct PpcaModel {
     const Index d = s.extent(0);
     const Tensor<T> eye = identity<T>(d);
     const Var<T> c = matmul_nt(weights, weights) + exp(log_var) * eye;
-    const Var<T> trace = sum(solve_positive(c, s) * eye);
+    const Var<T> trace = sum(solve_spd(c, s) * eye);
     return 0.5 * (static_cast<T>(d) * kLogTwoPi + log_determinant(c) + trace);
   }
 
@@ -122,4 +122,4 @@ template <class T> struct PpcaModel {
   static constexpr T kLogTwoPi = T(1.8378770664093454836);
 };
 
-}  // namespace gradus
+}  // namespace gradus::lesson03

@@ -2,7 +2,7 @@
 #include <fmt/core.h>
 
 #include "lessons/04_linear_autoencoder/model.hpp"
-#include "lessons/data/toy.hpp"
+#include "lessons/common/toy.hpp"
 #include "lessons/kit/checkpoint.hpp"
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/figures.hpp"
@@ -10,8 +10,7 @@
 #include "lessons/kit/progress.hpp"
 #include "nn/minibatches.hpp"
 
-using namespace gradus;
-
+namespace gradus::lesson04 {
 namespace {
 
 constexpr Index kCodes = 20, kBatch = 128;
@@ -52,10 +51,10 @@ void find_plane(kit::Lesson& lesson, const Tensor<double>& x, const Pca<double>&
     const Tensor<double>& w = model.decoder.weight.value();
     distance = std::max(distance, std::sqrt(sum(square(projector(w) - plane)).item()));
     off_axes = std::max(off_axes, angle_to_nearest_axis(pca, w));
-    if (start == 1) lesson.result("toy_loss", path.loss.y.back(), "", kit::Expected{1.75, 1e-6});
+    if (start == 1) lesson.check("toy_loss", path.loss.y.back(), "", kit::Expected{1.75, 1e-6});
   }
-  lesson.result("toy_projector_distance", distance, "", kit::Expected{0, 1e-3});
-  lesson.result("toy_columns_off_axes", off_axes, "degrees", kit::between(1, 90));
+  lesson.check("toy_projector_distance", distance, "", kit::Expected{0, 1e-3});
+  lesson.check("toy_columns_off_axes", off_axes, "degrees", kit::between(1, 90));
   kit::plot(lesson, "loss",
             {.title = "From three random starts the loss falls to one floor",
              .note = "toy of five dimensions, codes of two numbers",
@@ -91,11 +90,11 @@ void visit_saddles(kit::Lesson& lesson, const Tensor<double>& x, const Pca<doubl
     lowest.y.push_back(symmetric_eigen(c.hessian).values(c.gradient.size() - 1));
     names.push_back(fmt::format("{}, {}", which[0] + 1, which[1] + 1));
     const std::string pair = fmt::format("{}_{}", which[0] + 1, which[1] + 1);
-    lesson.result("toy_level_" + pair, model.loss(x).item(), "", kit::Expected{level, 1e-9});
-    lesson.result("toy_curvature_" + pair, lowest.y.back(), "",
-                  kit::Expected{lowest_curvature(kToyVariances, which), 1e-9});
+    lesson.check("toy_level_" + pair, model.loss(x).item(), "", kit::Expected{level, 1e-9});
+    lesson.check("toy_curvature_" + pair, lowest.y.back(), "",
+                 kit::Expected{lowest_curvature(kToyVariances, which), 1e-9});
   }
-  lesson.result("toy_largest_gradient", gradient, "", kit::Expected{0, 1e-9});
+  lesson.check("toy_largest_gradient", gradient, "", kit::Expected{0, 1e-9});
   kit::bars(lesson, "curvature",
             {.title = "Only the best pair of components is a place to rest",
              .note = "lowest curvature of the loss where the decoder spans two components of five",
@@ -108,7 +107,7 @@ void visit_saddles(kit::Lesson& lesson, const Tensor<double>& x, const Pca<doubl
   model.place(transpose(u) + 1e-6 * rng.normal<double>({2, 5}),
               u + 1e-6 * rng.normal<double>({5, 2}));
   Path path = descend(model, x, projector(axes(pca, {0, 1})), 700, "gradient descent");
-  lesson.result("toy_loss_from_saddle", path.loss.y.back(), "", kit::Expected{1.75, 1e-4});
+  lesson.check("toy_loss_from_saddle", path.loss.y.back(), "", kit::Expected{1.75, 1e-4});
   path.loss.y.resize(400);
   kit::plot(lesson, "saddle",
             {.title = "A descent that rests at two saddles on its way",
@@ -125,10 +124,10 @@ void visit_saddles(kit::Lesson& lesson, const Tensor<double>& x, const Pca<doubl
 void copy(kit::Lesson& lesson, const Tensor<double>& x, Rng& rng) {
   LinearAutoencoder<double> model(5, 5, rng);
   const Tensor<double> w = identity<double>(5) + 0.5 * rng.normal<double>({5, 5});
-  model.place(w, solve_positive(matmul_tn(w, w), transpose(w)));  // (w^T w)^-1 w^T = w^-1
-  lesson.result("toy_wide_loss", model.loss(x).item(), "", kit::Expected{0, 1e-9});
-  lesson.result("toy_wide_off_identity", max(abs(w - identity<double>(5))).item(), "",
-                kit::between(0.1, 10));
+  model.place(w, solve_spd(matmul_tn(w, w), transpose(w)));  // (w^T w)^-1 w^T = w^-1
+  lesson.check("toy_wide_loss", model.loss(x).item(), "", kit::Expected{0, 1e-9});
+  lesson.check("toy_wide_off_identity", max(abs(w - identity<double>(5))).item(), "",
+               kit::between(0.1, 10));
 }
 
 // ---- Images, in minibatches --------------------------------------------------------------------
@@ -211,21 +210,21 @@ void images(kit::Lesson& lesson) {
   const bool full = data.name == "fashion-mnist" && train.extent(0) == 60000;
   const bool trained = full && epochs >= 12;
   auto claim = [](bool known, kit::Expected e) { return known ? std::optional(e) : std::nullopt; };
-  lesson.result("pca_train_error", floor, "per image");
-  lesson.result("train_error", mean_loss(model, data.train_images), "per image");
-  lesson.result("train_excess", on_train.y.back(), "%", claim(trained, kit::between(0, 0.5)));
-  lesson.result("test_excess", on_test.y.back(), "%", claim(trained, kit::between(-0.5, 0.5)));
-  lesson.result("pca_test_error", test_floor / static_cast<double>(pixels), "per pixel",
-                claim(full, {0.018705, 5e-7}));
-  lesson.result("test_error", mean_loss(model, data.test_images) / static_cast<double>(pixels),
-                "per pixel", claim(trained, {0.018705, 1e-4}));
+  lesson.report("pca_train_error", floor, "per image");
+  lesson.report("train_error", mean_loss(model, data.train_images), "per image");
+  lesson.check("train_excess", on_train.y.back(), "%", claim(trained, kit::between(0, 0.5)));
+  lesson.check("test_excess", on_test.y.back(), "%", claim(trained, kit::between(-0.5, 0.5)));
+  lesson.check("pca_test_error", test_floor / static_cast<double>(pixels), "per pixel",
+               claim(full, {0.018705, 5e-7}));
+  lesson.check("test_error", mean_loss(model, data.test_images) / static_cast<double>(pixels),
+               "per pixel", claim(trained, {0.018705, 1e-4}));
   const Tensor<double> span = projector(w), plane = projector(axes(pca, first(kCodes)));
-  lesson.result("largest_angle", largest_angle(span, plane), "degrees");
+  lesson.report("largest_angle", largest_angle(span, plane), "degrees");
   for (Index i : {1, 10, 20})
-    lesson.result(fmt::format("component_{}_in_span", i),
+    lesson.report(fmt::format("component_{}_in_span", i),
                   sum(square(matmul(slice(pca.components, 0, i - 1, i), span))).item(), "");
-  lesson.result("variance_20", pca.variances(19), "");
-  lesson.result("variance_21", pca.variances(20), "");
+  lesson.report("variance_20", pca.variances(19), "");
+  lesson.report("variance_21", pca.variances(20), "");
 }
 
 void run(kit::Lesson& lesson) {
@@ -239,11 +238,12 @@ void run(kit::Lesson& lesson) {
 }
 
 }  // namespace
+}  // namespace gradus::lesson04
 
 int main(int argc, char** argv) {
-  return kit::run({.name = "04_linear_autoencoder",
-                   .title = "A linear autoencoder",
-                   .epochs = 12,
-                   .quick_epochs = 60},
-                  argc, argv, run);
+  return gradus::kit::run({.name = "04_linear_autoencoder",
+                           .title = "A linear autoencoder",
+                           .epochs = 12,
+                           .quick_epochs = 60},
+                          argc, argv, gradus::lesson04::run);
 }

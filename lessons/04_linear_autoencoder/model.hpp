@@ -11,7 +11,10 @@
 // An autoencoder without a bend in it: two affine maps, through a narrow place.
 //
 //     N examples, D dimensions, k numbers in a code
-namespace gradus {
+namespace gradus::lesson04 {
+
+using lesson01::fit_pca;
+using lesson01::Pca;
 
 template <class T> struct LinearAutoencoder {
   nn::Linear<T> encoder;  // weight (k, D), bias (k)
@@ -58,7 +61,7 @@ template <class T> double mean_loss(const LinearAutoencoder<T>& model, const Ten
 
 // The orthogonal projection on the span of the columns of w:  w (w^T w)^-1 w^T.  (D, k) -> (D, D)
 template <class T> Tensor<T> projector(const Tensor<T>& w) {
-  return matmul(w, solve_positive(matmul_tn(w, w), transpose(w)));
+  return matmul(w, solve_spd(matmul_tn(w, w), transpose(w)));
 }
 
 // The largest angle between two subspaces of equal dimension, in degrees. The eigenvalues of the
@@ -86,12 +89,12 @@ inline std::vector<Index> first(Index k) {
 
 // The components of PCA with these numbers, as columns.  (D, k)
 template <class T> Tensor<T> axes(const Pca<T>& pca, const std::vector<Index>& which) {
-  return transpose(rows(pca.components, which));
+  return transpose(gather_rows(pca.components, which));
 }
 
 // The loss where the decoder spans those components (Baldi and Hornik 1989): the other variances.
 template <class T> T critical_level(const Pca<T>& pca, const std::vector<Index>& which) {
-  return sum(pca.variances).item() - sum(rows(pca.variances, which)).item();
+  return sum(pca.variances).item() - sum(gather_rows(pca.variances, which)).item();
 }
 
 // The lowest eigenvalue of the Hessian there, when encoder and decoder are U^T and U.
@@ -133,4 +136,4 @@ Curvature<T> curvature(const std::function<Var<T>()>& loss, const nn::Parameters
   return {g.value(), concatenate(second).reshape({g.value().size(), -1})};
 }
 
-}  // namespace gradus
+}  // namespace gradus::lesson04

@@ -2,12 +2,16 @@
 #include <cmath>
 
 #include "lessons/01_pca/model.hpp"
+#include "lessons/common/in_parts.hpp"
 #include "nn/layers.hpp"
 
 // The autoencoder: a code of K numbers, found and read by networks that bend.
 //
 //     N examples in a batch, D dimensions (pixels), H hidden units, K numbers in the code
-namespace gradus {
+namespace gradus::lesson05 {
+
+using lesson01::fit_pca;
+using lesson01::Pca;
 
 template <class T> class Autoencoder {
  public:
@@ -73,4 +77,4 @@ double error_of_layers(const Pca<double>& pca, Index k, const Tensor<T>& images)
   return total / static_cast<double>(images.size());
 }
 
-}  // namespace gradus
+}  // namespace gradus::lesson05

@@ -2,12 +2,11 @@
 #include <fmt/core.h>
 
 #include "lessons/10_kl/model.hpp"
-#include "lessons/data/toy.hpp"
+#include "lessons/common/toy.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
 
-using namespace gradus;
-
+namespace gradus::lesson10 {
 namespace {
 
 using Numbers = Tensor<double>;
@@ -24,15 +23,13 @@ void compare_tables(kit::Lesson& lesson) {
   auto divergence = [](const Numbers& a, const Numbers& b) {
     return kl_by_sum<double>(log(a), log(b)).item();
   };
-  lesson.result("kl_binomial_uniform", divergence(p, q), "nats",
-                kit::Expected{0.0852996013, 6e-11});
-  lesson.result("kl_uniform_binomial", divergence(q, p), "nats",
-                kit::Expected{0.0974550068, 6e-11});
-  lesson.result("uniform_as_printed", printed(0), "");
-  lesson.result("kl_binomial_uniform_as_printed", divergence(p, printed), "nats",
-                kit::Expected{0.0863001, 6e-8});
-  lesson.result("kl_uniform_binomial_as_printed", divergence(printed, p), "nats",
-                kit::Expected{0.0963581, 6e-8});
+  lesson.check("kl_binomial_uniform", divergence(p, q), "nats", kit::Expected{0.0852996013, 6e-11});
+  lesson.check("kl_uniform_binomial", divergence(q, p), "nats", kit::Expected{0.0974550068, 6e-11});
+  lesson.report("uniform_as_printed", printed(0), "");
+  lesson.check("kl_binomial_uniform_as_printed", divergence(p, printed), "nats",
+               kit::Expected{0.0863001, 6e-8});
+  lesson.check("kl_uniform_binomial_as_printed", divergence(printed, p), "nats",
+               kit::Expected{0.0963581, 6e-8});
   kit::bars(lesson, "tables",
             {.title = "Two tables, and what it costs to mistake one for the other",
              .note = fmt::format("KL(P || Q) = {:.4f} nats,  KL(Q || P) = {:.4f} nats",
@@ -47,26 +44,26 @@ void compare_tables(kit::Lesson& lesson) {
 // Normal distributions in one dimension and in two.
 void compare_normals(kit::Lesson& lesson) {
   const auto narrow = normal(1, 0.25), wide = normal(0, 1);
-  lesson.result("kl_narrow_wide", kl(narrow, wide).item(), "nats",
-                kit::Expected{0.8181471806, 6e-11});
-  lesson.result("kl_wide_narrow", kl(wide, narrow).item(), "nats",
-                kit::Expected{2.8068528194, 6e-11});
+  lesson.check("kl_narrow_wide", kl(narrow, wide).item(), "nats",
+               kit::Expected{0.8181471806, 6e-11});
+  lesson.check("kl_wide_narrow", kl(wide, narrow).item(), "nats",
+               kit::Expected{2.8068528194, 6e-11});
 
   const Numbers tilted({2, 2}, {1, 0.5, 0.5, 1});
   const MultivariateNormal<double> a{Numbers({2}), tilted};
   const MultivariateNormal<double> b{Numbers({2}, {1, 0}), Numbers({2, 2}, {2, 0, 0, 1})};
   const MultivariateNormal<double> shifted{b.mean, tilted};
-  lesson.result("kl_a_b", kl(a, b).item(), "nats", kit::Expected{0.4904146265, 6e-11});
-  lesson.result("kl_b_a", kl(b, a).item(), "nats", kit::Expected{1.1762520402, 6e-11});
-  lesson.result("kl_equal_covariances", kl(a, shifted).item(), "nats",
-                kit::Expected{2.0 / 3, 1e-14});
-  lesson.result("kl_equal_covariances_reversed", kl(shifted, a).item(), "nats",
-                kit::Expected{2.0 / 3, 1e-14});
+  lesson.check("kl_a_b", kl(a, b).item(), "nats", kit::Expected{0.4904146265, 6e-11});
+  lesson.check("kl_b_a", kl(b, a).item(), "nats", kit::Expected{1.1762520402, 6e-11});
+  lesson.check("kl_equal_covariances", kl(a, shifted).item(), "nats",
+               kit::Expected{2.0 / 3, 1e-14});
+  lesson.check("kl_equal_covariances_reversed", kl(shifted, a).item(), "nats",
+               kit::Expected{2.0 / 3, 1e-14});
 
   Rng rng(lesson.options().seed);
   const Var<double> x = a.sample(rng.normal<double>({100'000, 2}));
-  lesson.result("z_score_kl_a_b", kl_by_sampling(a, b, x).z_score(kl(a, b).item()), "",
-                kit::Expected{0, 5});
+  lesson.check("z_score_kl_a_b", kl_by_sampling(a, b, x).z_score(kl(a, b).item()), "",
+               kit::Expected{0, 5});
 }
 
 // 10,000 pairs of tables of 5 classes and 10,000 of normal distributions in 3 dimensions.
@@ -78,10 +75,10 @@ void try_random_pairs(kit::Lesson& lesson) {
   const nn::Normal<double> n{random(3), random(3)}, m{random(3), random(3)};
   const Numbers different = concatenate(std::vector{kl(c, d).value(), kl(n, m).value()});
   const Numbers same = concatenate(std::vector{kl(c, c).value(), kl(n, n).value()});
-  lesson.result("negative_among_20000", sum(less(different, 0)).item(), "", kit::Expected{0, 0});
-  lesson.result("least_of_20000", -max(-different).item(), "nats", kit::between(0, 1));
-  lesson.result("largest_of_a_pair_of_equals", max(abs(same)).item(), "nats",
-                kit::Expected{0, 1e-15});
+  lesson.check("negative_among_20000", sum(less(different, 0)).item(), "", kit::Expected{0, 0});
+  lesson.check("least_of_20000", -max(-different).item(), "nats", kit::between(0, 1));
+  lesson.check("largest_of_a_pair_of_equals", max(abs(same)).item(), "nats",
+               kit::Expected{0, 1e-15});
 }
 
 // KL(p || q) from random points, many times for each n. `variance` is that of ln p(x) - ln q(x)
@@ -108,13 +105,13 @@ std::vector<kit::Series> sample_kl(kit::Lesson& lesson, const std::string& name,
 
   const MonteCarloEstimate many = estimate(kPoints);
   const std::string key = p.log_var.item() < 0 ? "narrow_wide" : "wide_narrow";
-  lesson.result("sampled_kl_" + key, many.mean, "nats",
-                kit::Expected{truth, 5 * std::sqrt(variance / kPoints)});
-  lesson.result("z_score_kl_" + key, many.z_score(truth), "", kit::Expected{0, 5});
-  lesson.result("variance_of_log_ratio_" + key, many.variance, "nats^2",
-                kit::relative(variance, 0.02));
-  lesson.result("exponent_of_error_" + key, std::log10(measured.y.back() / measured.y.front()) / 3,
-                "", kit::Expected{-0.5, 0.05});
+  lesson.check("sampled_kl_" + key, many.mean, "nats",
+               kit::Expected{truth, 5 * std::sqrt(variance / kPoints)});
+  lesson.check("z_score_kl_" + key, many.z_score(truth), "", kit::Expected{0, 5});
+  lesson.check("variance_of_log_ratio_" + key, many.variance, "nats^2",
+               kit::relative(variance, 0.02));
+  lesson.check("exponent_of_error_" + key, std::log10(measured.y.back() / measured.y.front()) / 3,
+               "", kit::Expected{-0.5, 0.05});
   return {measured, predicted};
 }
 
@@ -141,23 +138,23 @@ void fit_two_modes(kit::Lesson& lesson) {
   const TwoModes<double> modes;
   const auto wide = modes.fit(true, 1), right = modes.fit(false, 1), left = modes.fit(false, -1);
   // Forward KL is -H(p) - E_p[ln q], least where q has p's mean and variance, 0 and 2^2 + 0.25.
-  lesson.result("forward_fit_mean", wide.mean.item(), "", kit::Expected{0, 1e-9});
-  lesson.result("forward_fit_variance", variance(wide), "", kit::Expected{4.25, 1e-9});
-  lesson.result("forward_fit_kl", modes.forward(wide).item(), "nats",
-                kit::Expected{0.7235530265, 6e-11});
-  lesson.result("forward_fit_reverse_kl", modes.reverse(wide).item(), "nats");
+  lesson.check("forward_fit_mean", wide.mean.item(), "", kit::Expected{0, 1e-9});
+  lesson.check("forward_fit_variance", variance(wide), "", kit::Expected{4.25, 1e-9});
+  lesson.check("forward_fit_kl", modes.forward(wide).item(), "nats",
+               kit::Expected{0.7235530265, 6e-11});
+  lesson.report("forward_fit_reverse_kl", modes.reverse(wide).item(), "nats");
   // The same H(p), and with q = N(2, 1/4) in -E_p[ln q] the distances (4.25 + 2^2) / (2 / 4).
   const auto mode = normal(2, 0.25);
-  lesson.result("forward_kl_on_a_mode", modes.forward(mode).item(), "nats",
-                kit::Expected{0.7235530265 + 0.5 * std::log(0.25 / 4.25) - 0.5 + 16.5, 1e-9});
+  lesson.check("forward_kl_on_a_mode", modes.forward(mode).item(), "nats",
+               kit::Expected{0.7235530265 + 0.5 * std::log(0.25 / 4.25) - 0.5 + 16.5, 1e-9});
   // Reverse KL is least a hair beside N(2, 1/4), which the other mode pulls at.
-  lesson.result("reverse_kl_on_a_mode", modes.reverse(mode).item(), "nats",
-                kit::Expected{0.6930536455, 6e-11});
-  lesson.result("reverse_fit_kl", modes.reverse(right).item(), "nats",
-                kit::between(0.69, modes.reverse(mode).item()));
-  lesson.result("reverse_fit_mean_from_the_right", right.mean.item(), "", kit::Expected{2, 0.01});
-  lesson.result("reverse_fit_mean_from_the_left", left.mean.item(), "", kit::Expected{-2, 0.01});
-  lesson.result("reverse_fit_variance", variance(right), "", kit::Expected{0.25, 0.01});
+  lesson.check("reverse_kl_on_a_mode", modes.reverse(mode).item(), "nats",
+               kit::Expected{0.6930536455, 6e-11});
+  lesson.check("reverse_fit_kl", modes.reverse(right).item(), "nats",
+               kit::between(0.69, modes.reverse(mode).item()));
+  lesson.check("reverse_fit_mean_from_the_right", right.mean.item(), "", kit::Expected{2, 0.01});
+  lesson.check("reverse_fit_mean_from_the_left", left.mean.item(), "", kit::Expected{-2, 0.01});
+  lesson.check("reverse_fit_variance", variance(right), "", kit::Expected{0.25, 0.01});
 
   // From -6 to 6 and back to the peak, so that the line's label stands at the height of the peak.
   auto density = [&](const std::string& label, const auto& distribution, double peak) {
@@ -191,12 +188,12 @@ void revisit_ppca(kit::Lesson& lesson) {
   const MultivariateNormal<double> p{Numbers({5}), s};
   const MultivariateNormal<double> q{Numbers({5}),
                                      matmul_tn(vectors * spread.reshape({5, 1}), vectors)};
-  lesson.result("toy_log_likelihood_full", mean(p.log_prob(x)).item(), "nats",
-                kit::Expected{-7.0946926660, 6e-10});
-  lesson.result("toy_log_likelihood_ppca", mean(q.log_prob(x)).item(), "nats",
-                kit::Expected{-7.3259186858, 6e-10});
-  lesson.result("toy_kl_full_ppca", kl(p, q).item(), "nats",
-                kit::Expected{-7.0946926660 + 7.3259186858, 2e-10});
+  lesson.check("toy_log_likelihood_full", mean(p.log_prob(x)).item(), "nats",
+               kit::Expected{-7.0946926660, 6e-10});
+  lesson.check("toy_log_likelihood_ppca", mean(q.log_prob(x)).item(), "nats",
+               kit::Expected{-7.3259186858, 6e-10});
+  lesson.check("toy_kl_full_ppca", kl(p, q).item(), "nats",
+               kit::Expected{-7.0946926660 + 7.3259186858, 2e-10});
 }
 
 void run(kit::Lesson& lesson) {
@@ -209,7 +206,9 @@ void run(kit::Lesson& lesson) {
 }
 
 }  // namespace
+}  // namespace gradus::lesson10
 
 int main(int argc, char** argv) {
-  return kit::run({.name = "10_kl", .title = "The one-sided ruler"}, argc, argv, run);
+  return gradus::kit::run({.name = "10_kl", .title = "The one-sided ruler"}, argc, argv,
+                          gradus::lesson10::run);
 }

@@ -9,7 +9,7 @@
 // distributions in closed form, and of anything that can be sampled by Monte Carlo.
 //
 //     N points, D dimensions, K components of a mixture
-namespace gradus {
+namespace gradus::lesson10 {
 
 // KL(p || q) = sum_i p_i (ln p_i - ln q_i) step, in nats: for two tables of log-probabilities, with
 // step 1, and for two log-densities at equally spaced points (an integral by the rectangle rule).
@@ -114,4 +114,4 @@ MonteCarloEstimate kl_by_sampling(const P& p, const Q& q, const Var<T>& x) {
   return monte_carlo((p.log_prob(x) - q.log_prob(x)).value());
 }
 
-}  // namespace gradus
+}  // namespace gradus::lesson10

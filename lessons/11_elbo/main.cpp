@@ -2,12 +2,11 @@
 #include <fmt/core.h>
 
 #include "lessons/11_elbo/model.hpp"
-#include "lessons/data/toy.hpp"
+#include "lessons/common/toy.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
 
-using namespace gradus;
-
+namespace gradus::lesson11 {
 namespace {
 
 using Numbers = Tensor<double>;
@@ -25,23 +24,23 @@ const Numbers kSeen = full<double>({1, 1}, 1.5);
 void take_elbo_apart(kit::Lesson& lesson) {
   const auto q = normal(0.5, 0.25), posterior = kModel.posterior(kSeen);
   const double to_posterior = kl(q, posterior).item(), elbo = kModel.elbo(kSeen, q).item();
-  lesson.result("reconstruction", kModel.reconstruction(kSeen, q).item(), "nats",
-                kit::Expected{-1.5439385332, 6e-11});
-  lesson.result("kl_to_prior", kl(q, nn::Normal<double>::standard()).item(), "nats",
-                kit::Expected{0.4431471806, 6e-11});
-  lesson.result("elbo", elbo, "nats", kit::Expected{-1.9870857138, 6e-11});
-  lesson.result("posterior_mean", posterior.mean.item(), "", kit::Expected{0.6, 1e-14});
-  lesson.result("posterior_variance", std::exp(posterior.log_var.item()), "",
-                kit::Expected{0.2, 1e-14});
-  lesson.result("kl_to_posterior", to_posterior, "nats", kit::Expected{0.0384282243, 6e-11});
-  lesson.result("log_evidence", kModel.log_evidence(kSeen).item(), "nats",
-                kit::Expected{-1.9486574894, 6e-11});
-  lesson.result("elbo_plus_kl", elbo + to_posterior, "nats", kit::Expected{-1.9486574894, 6e-11});
+  lesson.check("reconstruction", kModel.reconstruction(kSeen, q).item(), "nats",
+               kit::Expected{-1.5439385332, 6e-11});
+  lesson.check("kl_to_prior", kl(q, nn::Normal<double>::standard()).item(), "nats",
+               kit::Expected{0.4431471806, 6e-11});
+  lesson.check("elbo", elbo, "nats", kit::Expected{-1.9870857138, 6e-11});
+  lesson.check("posterior_mean", posterior.mean.item(), "", kit::Expected{0.6, 1e-14});
+  lesson.check("posterior_variance", std::exp(posterior.log_var.item()), "",
+               kit::Expected{0.2, 1e-14});
+  lesson.check("kl_to_posterior", to_posterior, "nats", kit::Expected{0.0384282243, 6e-11});
+  lesson.check("log_evidence", kModel.log_evidence(kSeen).item(), "nats",
+               kit::Expected{-1.9486574894, 6e-11});
+  lesson.check("elbo_plus_kl", elbo + to_posterior, "nats", kit::Expected{-1.9486574894, 6e-11});
 
   // Decoding q's mean in place of a z from q leaves out a^2 v / (2 s^2) = 4 / 4 / 2.
   const double at_mean = kModel.decode(q.mean).log_prob(kSeen).item();
-  lesson.result("decoding_the_mean_adds", at_mean - kModel.reconstruction(kSeen, q).item(), "nats",
-                kit::Expected{0.5, 1e-14});
+  lesson.check("decoding_the_mean_adds", at_mean - kModel.reconstruction(kSeen, q).item(), "nats",
+               kit::Expected{0.5, 1e-14});
 
   // The ELBO is the mean of ln p(x, z) - ln q(z) over z from q; at the posterior each is ln p(x).
   Rng rng(lesson.options().seed);
@@ -49,9 +48,9 @@ void take_elbo_apart(kit::Lesson& lesson) {
     const Var<double> z = from.sample(rng.normal<double>({100'000, 1}));
     return monte_carlo((kModel.log_joint(kSeen, z) - from.log_prob(z)).value());
   };
-  lesson.result("z_score_of_sampled_elbo", sampled(q).z_score(elbo), "", kit::Expected{0, 5});
-  lesson.result("spread_at_the_posterior", std::sqrt(sampled(posterior).variance), "nats",
-                kit::Expected{0, 1e-13});
+  lesson.check("z_score_of_sampled_elbo", sampled(q).z_score(elbo), "", kit::Expected{0, 5});
+  lesson.check("spread_at_the_posterior", std::sqrt(sampled(posterior).variance), "nats",
+               kit::Expected{0, 1e-13});
 }
 
 void draw_elbo(kit::Lesson& lesson) {
@@ -96,10 +95,10 @@ void climb(kit::Lesson& lesson) {
     tape.backward(-bound);
     sgd.step();
   }
-  lesson.result("climbed_to_mean", mean.item(), "", kit::Expected{0.6, 1e-9});
-  lesson.result("climbed_to_variance", std::exp(log_var.item()), "", kit::Expected{0.2, 1e-9});
-  lesson.result("gap_at_the_end", gap, "nats", kit::Expected{0, 1e-12});
-  lesson.result("elbo_plus_kl_moved_by", off, "nats", kit::Expected{0, 1e-14});
+  lesson.check("climbed_to_mean", mean.item(), "", kit::Expected{0.6, 1e-9});
+  lesson.check("climbed_to_variance", std::exp(log_var.item()), "", kit::Expected{0.2, 1e-9});
+  lesson.check("gap_at_the_end", gap, "nats", kit::Expected{0, 1e-12});
+  lesson.check("elbo_plus_kl_moved_by", off, "nats", kit::Expected{0, 1e-14});
   kit::plot(lesson, "climb",
             {.title = "What the ELBO gains, the gap loses",
              .note = "gradient ascent from q = the prior: the sum is ln p(x) at every step",
@@ -117,8 +116,8 @@ void classify(kit::Lesson& lesson) {
     const Numbers scores = log(Numbers({2}, {prior, 1 - prior})) + log_likelihood.value();
     return gradient_at(scores, [](const Var<double>& s) { return logsumexp(s); });
   };
-  lesson.result("p_dog", posterior(0.5)(0), "", kit::Expected{0.8021838886, 6e-11});
-  lesson.result("p_dog_with_prior_0_3", posterior(0.3)(0), "", kit::Expected{0.6347622805, 6e-11});
+  lesson.check("p_dog", posterior(0.5)(0), "", kit::Expected{0.8021838886, 6e-11});
+  lesson.check("p_dog_with_prior_0_3", posterior(0.3)(0), "", kit::Expected{0.6347622805, 6e-11});
 }
 
 // The weather, rain (0) or dry (1), behind what is seen: umbrella (0), umbrella, none (1).
@@ -132,26 +131,26 @@ Var<double> log_evidence(const Var<double>& scores) { return kWeather.log_eviden
 void follow_the_weather(kit::Lesson& lesson) {
   const double evidence = log_evidence(kThreeDays).item();
   const Numbers posterior = gradient_at(kThreeDays, log_evidence);
-  lesson.result("hmm_evidence", std::exp(evidence), "", kit::Expected{0.120445, 1e-14});
-  lesson.result("hmm_log_evidence", evidence, "nats", kit::Expected{-2.1165620618, 6e-11});
+  lesson.check("hmm_evidence", std::exp(evidence), "", kit::Expected{0.120445, 1e-14});
+  lesson.check("hmm_log_evidence", evidence, "nats", kit::Expected{-2.1165620618, 6e-11});
   const double rain[] = {0.86192868, 0.79916144, 0.19066794};
   for (Index t = 0; t < 3; ++t)
-    lesson.result(fmt::format("p_rain_{}", t + 1), posterior(t, 0), "",
-                  kit::Expected{rain[t], 6e-9});
+    lesson.check(fmt::format("p_rain_{}", t + 1), posterior(t, 0), "",
+                 kit::Expected{rain[t], 6e-9});
 
   // A longer story, of 12 days and so of 4,096 paths: three ways to the same posterior.
   const Numbers story = kWeather.scores({0, 0, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0}).value();
   const Numbers paths = kWeather.log_joint_of_paths(story);
   const Numbers by_tape = gradient_at(story, log_evidence);
-  lesson.result("tape_against_forward_backward",
-                largest_difference(by_tape, forward_backward(kWeather, story)), "",
-                kit::Expected{0, 1e-14});
-  lesson.result("tape_against_4096_paths",
-                largest_difference(by_tape, marginals_of_paths(paths, 12, 2)), "",
-                kit::Expected{0, 1e-14});
-  lesson.result("forward_recursion_against_4096_paths",
-                log_evidence(story).item() - logsumexp(paths).item(), "nats",
-                kit::Expected{0, 1e-14});
+  lesson.check("tape_against_forward_backward",
+               largest_difference(by_tape, forward_backward(kWeather, story)), "",
+               kit::Expected{0, 1e-14});
+  lesson.check("tape_against_4096_paths",
+               largest_difference(by_tape, marginals_of_paths(paths, 12, 2)), "",
+               kit::Expected{0, 1e-14});
+  lesson.check("forward_recursion_against_4096_paths",
+               log_evidence(story).item() - logsumexp(paths).item(), "nats",
+               kit::Expected{0, 1e-14});
 }
 
 // Mean field: the best q that takes the three days to be independent, from many random beginnings.
@@ -167,18 +166,18 @@ void take_days_apart(kit::Lesson& lesson) {
   const double elbo = max(elbos).item();
   const Numbers paths = kWeather.log_joint_of_paths(kThreeDays);  // (8)
   const Numbers exact = paths - logsumexp(paths), field = log_paths_of(best);
-  lesson.result("mean_field_elbo", elbo, "nats", kit::Expected{-2.1700450743, 6e-11});
-  lesson.result("mean_field_worst_of_100_starts", -max(-elbos).item(), "nats",
-                kit::Expected{-2.1700450743, 6e-11});
-  lesson.result("mean_field_cost", log_evidence(kThreeDays).item() - elbo, "nats",
-                kit::Expected{0.0534830125, 6e-11});
-  lesson.result("mean_field_kl", kl_by_sum<double>(field, exact).item(), "nats",
-                kit::Expected{0.0534830125, 6e-11});
+  lesson.check("mean_field_elbo", elbo, "nats", kit::Expected{-2.1700450743, 6e-11});
+  lesson.check("mean_field_worst_of_100_starts", -max(-elbos).item(), "nats",
+               kit::Expected{-2.1700450743, 6e-11});
+  lesson.check("mean_field_cost", log_evidence(kThreeDays).item() - elbo, "nats",
+               kit::Expected{0.0534830125, 6e-11});
+  lesson.check("mean_field_kl", kl_by_sum<double>(field, exact).item(), "nats",
+               kit::Expected{0.0534830125, 6e-11});
   for (Index t = 0; t < 3; ++t)
-    lesson.result(fmt::format("mean_field_p_rain_{}", t + 1), best(t, 0), "");
-  lesson.result("p_dry_dry_dry", std::exp(exact(7)), "",
-                kit::relative(0.5 * 0.2 * 0.7 * 0.2 * 0.7 * 0.8 / 0.120445, 1e-12));
-  lesson.result("mean_field_p_dry_dry_dry", std::exp(field(7)), "");
+    lesson.report(fmt::format("mean_field_p_rain_{}", t + 1), best(t, 0), "");
+  lesson.check("p_dry_dry_dry", std::exp(exact(7)), "",
+               kit::relative(0.5 * 0.2 * 0.7 * 0.2 * 0.7 * 0.8 / 0.120445, 1e-12));
+  lesson.report("mean_field_p_dry_dry_dry", std::exp(field(7)), "");
 
   auto rain = [](const Numbers& q) { return slice(q, 1, 0, 1).to_vector(); };
   kit::bars(lesson, "weather",
@@ -214,9 +213,9 @@ void revisit_ppca(kit::Lesson& lesson) {
   const double reconstruction = mean(decoded.log_prob(x)).item() - around;
   const double rate = mean(kl(q, nn::Normal<double>::standard())).item();
   // The prior is the average posterior, so the KL is 1/2 sum_i ln(l_i / sigma^2).
-  lesson.result("toy_kl", rate, "nats", kit::Expected{0.5 * std::log(8 / (noise * noise)), 1e-9});
-  lesson.result("toy_reconstruction", reconstruction, "nats");
-  lesson.result("toy_elbo", reconstruction - rate, "nats", kit::Expected{-7.3259186858, 6e-10});
+  lesson.check("toy_kl", rate, "nats", kit::Expected{0.5 * std::log(8 / (noise * noise)), 1e-9});
+  lesson.report("toy_reconstruction", reconstruction, "nats");
+  lesson.check("toy_elbo", reconstruction - rate, "nats", kit::Expected{-7.3259186858, 6e-10});
 }
 
 void run(kit::Lesson& lesson) {
@@ -230,7 +229,9 @@ void run(kit::Lesson& lesson) {
 }
 
 }  // namespace
+}  // namespace gradus::lesson11
 
 int main(int argc, char** argv) {
-  return kit::run({.name = "11_elbo", .title = "ln p(x) = ELBO + KL"}, argc, argv, run);
+  return gradus::kit::run({.name = "11_elbo", .title = "ln p(x) = ELBO + KL"}, argc, argv,
+                          gradus::lesson11::run);
 }

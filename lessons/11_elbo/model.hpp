@@ -5,7 +5,11 @@
 // latent number, a latent class, and a latent path through a hidden Markov model.
 //
 //     N examples, K values of a latent, T steps of a sequence
-namespace gradus {
+namespace gradus::lesson11 {
+
+using lesson10::kl_by_sum;
+using lesson10::monte_carlo;
+using lesson10::MonteCarloEstimate;
 
 // ELBO(q) = sum_z q(z) (ln p(x, z) - ln q(z)), where z takes K values: minus the divergence of q
 // from a table, p(x, z), that adds up to p(x) and not to 1.   (K), (K) -> ()
@@ -62,7 +66,9 @@ template <class T> struct Hmm {
   Tensor<T> log_emission;    // (V, K): ln P(x_t = v | z_t = k)
 
   // ln P(x_t | z_t = k) for what was seen: row x_t of log_emission.   (T, K)
-  Var<T> scores(const std::vector<Index>& seen) const { return rows(Var<T>(log_emission), seen); }
+  Var<T> scores(const std::vector<Index>& seen) const {
+    return gather_rows(Var<T>(log_emission), seen);
+  }
 
   // ln p(x) by the forward recursion, in T K^2 steps: a_t(k) = ln P(x_1, ..., x_t, z_t = k).
   Var<T> log_evidence(const Var<T>& scores) const {
@@ -142,4 +148,4 @@ template <class T> Tensor<T> log_paths_of(const Tensor<T>& q) {
   return table;
 }
 
-}  // namespace gradus
+}  // namespace gradus::lesson11

@@ -6,10 +6,10 @@
 #include "lessons/kit/lesson.hpp"
 #include "nn/optimizers.hpp"
 
-using namespace gradus;
-using enum ElboEstimator;
-
+namespace gradus::lesson12 {
 namespace {
+
+using enum ElboEstimator;
 
 // A measurement may miss by five of its standard errors.
 kit::Expected near(double value, double error) { return {value, 5 * error}; }
@@ -64,7 +64,7 @@ void sweep(kit::Lesson& lesson, Index samples, Rng& rng) {
     }
   }
   lines.push_back(dots);
-  lesson.result("sweep_worst_z_score", worst, "standard errors", kit::between(0, 5));
+  lesson.check("sweep_worst_z_score", worst, "standard errors", kit::between(0, 5));
   kit::plot(lesson, "variances",
             {.title = "The score estimator is worst where the noise is small",
              .note = "variance of one sample's estimate of d/dμ E[z²], z ~ N(1, σ²)",
@@ -102,8 +102,8 @@ void two_sigmas(kit::Lesson& lesson, Index samples, Rng& rng) {
       fmt::print("sigma {:3}  {:20}  variance {:8.5f}, on paper {:6.2f}: {:+.1f} standard errors\n",
                  s, way.label, m.variance, paper, z);
       const std::string name = fmt::format("{}_sigma_{}", way.name, s == 1 ? "1" : "0_1");
-      lesson.result(name + "_mean", m.mean, "", near(2, m.mean_error));
-      lesson.result(name + "_variance", m.variance, "", near(paper, m.variance_error));
+      lesson.check(name + "_mean", m.mean, "", near(2, m.mean_error));
+      lesson.check(name + "_variance", m.variance, "", near(paper, m.variance_error));
       if (s == 1) outlines.push_back(histogram(way.label, g, -8, 16));
     }
   kit::plot(lesson, "histograms",
@@ -115,8 +115,8 @@ void two_sigmas(kit::Lesson& lesson, Index samples, Rng& rng) {
             outlines);
   const Tensor<double> e = rng.normal<double>({samples}), g2 = square(e), z2 = square(1.0 + e);
   const double baseline = sum(z2 * g2).item() / sum(g2).item();
-  lesson.result("best_baseline_sigma_1", baseline, "",
-                near(best_baseline(1), SampleMoments((z2 - baseline) * g2).mean_error));
+  lesson.check("best_baseline_sigma_1", baseline, "",
+               near(best_baseline(1), SampleMoments((z2 - baseline) * g2).mean_error));
 }
 
 // ---- The gradient of an ELBO with respect to the mean of q ----
@@ -151,10 +151,10 @@ void around_the_posterior(kit::Lesson& lesson, Index samples, Rng& rng) {
       dots.y.push_back(measure(s * s).variance);
     }
     const SampleMoments here = measure(0.5), narrow = measure(0.25);
-    lesson.result("posterior_variance_" + way.name, here.variance, "",
-                  near(way.at_posterior, here.variance_error + kRounding));
-    lesson.result("narrow_q_variance_" + way.name, narrow.variance, "",
-                  near(way.narrow, narrow.variance_error));
+    lesson.check("posterior_variance_" + way.name, here.variance, "",
+                 near(way.at_posterior, here.variance_error + kRounding));
+    lesson.check("narrow_q_variance_" + way.name, narrow.variance, "",
+                 near(way.narrow, narrow.variance_error));
   }
   lines.push_back(dots);
   kit::plot(lesson, "sticking",
@@ -167,9 +167,9 @@ void around_the_posterior(kit::Lesson& lesson, Index samples, Rng& rng) {
   // score estimator's noise is only what is not subtracted from it.
   for (double b : {0.0, p.log_evidence()}) {
     const SampleMoments m(elbo_gradients(kScore, p, 0.5, 0.5, rng.normal<double>({samples}), b));
-    lesson.result(b == 0 ? "posterior_variance_score" : "posterior_variance_score_with_baseline",
-                  m.variance, "",
-                  near(std::pow(p.log_evidence() - b, 2) / 0.5, m.variance_error + kRounding));
+    lesson.check(b == 0 ? "posterior_variance_score" : "posterior_variance_score_with_baseline",
+                 m.variance, "",
+                 near(std::pow(p.log_evidence() - b, 2) / 0.5, m.variance_error + kRounding));
   }
 }
 
@@ -198,8 +198,8 @@ void lesson_11_again(kit::Lesson& lesson, Index samples, Rng& rng) {
   const Tensor<double> noise = rng.normal<double>({samples}), z = q.sample(noise).value();
   const SampleMoments elbo(objective(kMonteCarlo, p, q, noise).value());
   const SampleMoments rate((q.log_prob(z) - p.log_prior(z)).value());
-  lesson.result("lesson_11_elbo", elbo.mean, "nats", near(-1.9870857138, elbo.mean_error));
-  lesson.result("lesson_11_kl", rate.mean, "nats", near(0.4431471806, rate.mean_error));
+  lesson.check("lesson_11_elbo", elbo.mean, "nats", near(-1.9870857138, elbo.mean_error));
+  lesson.check("lesson_11_kl", rate.mean, "nats", near(0.4431471806, rate.mean_error));
 
   constexpr int kSteps = 1800;
   std::vector<kit::Series> lines;
@@ -208,7 +208,7 @@ void lesson_11_again(kit::Lesson& lesson, Index samples, Rng& rng) {
   for (const auto& way : ways) {
     // d ELBO / d mean = w x - (1 + w^2) mean = 3 - 2.5 at mean = 0.5.
     const SampleMoments m(elbo_gradients(way.kind, p, 0.5, 0.25, rng.normal<double>({samples})));
-    lesson.result("lesson_11_gradient_" + way.name, m.mean, "", near(0.5, m.mean_error));
+    lesson.check("lesson_11_gradient_" + way.name, m.mean, "", near(0.5, m.mean_error));
     Parameter<double> mean("mean", Tensor<double>(-1.0)), log_var("log_var", Tensor<double>(0.0));
     const std::vector<double> gaps = descend(way.kind, p, kSteps, rng, mean, log_var);
     fmt::print("{:16} q = N({:.6f}, {:.6f}), {:.0e} nats from the posterior\n", way.label,
@@ -222,9 +222,9 @@ void lesson_11_again(kit::Lesson& lesson, Index samples, Rng& rng) {
     if (way.kind != kPath) continue;
     const Var<double> one = objective(way.kind, p, {mean, log_var}, rng.normal<double>({1}));
     auto expected = [](double value) { return kit::Expected{value, 1e-6}; };
-    lesson.result("lesson_11_posterior_mean", mean.item(), "", expected(0.6));
-    lesson.result("lesson_11_posterior_variance", std::exp(log_var.item()), "", expected(0.2));
-    lesson.result("lesson_11_evidence_by_one_sample", one.item(), "nats", expected(-1.9486574894));
+    lesson.check("lesson_11_posterior_mean", mean.item(), "", expected(0.6));
+    lesson.check("lesson_11_posterior_variance", std::exp(log_var.item()), "", expected(0.2));
+    lesson.check("lesson_11_evidence_by_one_sample", one.item(), "nats", expected(-1.9486574894));
   }
   kit::plot(lesson, "descent",
             {.title = "The path derivative falls silent where it arrives",
@@ -245,8 +245,9 @@ void run(kit::Lesson& lesson) {
 }
 
 }  // namespace
+}  // namespace gradus::lesson12
 
 int main(int argc, char** argv) {
-  return kit::run({.name = "12_reparameterization", .title = "Gradients through noise"}, argc, argv,
-                  run);
+  return gradus::kit::run({.name = "12_reparameterization", .title = "Gradients through noise"},
+                          argc, argv, gradus::lesson12::run);
 }

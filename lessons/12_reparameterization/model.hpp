@@ -11,7 +11,7 @@
 //
 // The mean of q may have shape (S), one copy for each sample: a single backward pass then gives the
 // S gradients that S samples would give on their own.
-namespace gradus {
+namespace gradus::lesson12 {
 
 using Integrand = std::function<Var<double>(const Var<double>&)>;
 
@@ -106,4 +106,4 @@ struct SampleMoments {
   }
 };
 
-}  // namespace gradus
+}  // namespace gradus::lesson12

@@ -10,8 +10,7 @@
 #include "lessons/kit/progress.hpp"
 #include "nn/minibatches.hpp"
 
-using namespace gradus;
-
+namespace gradus::lesson13 {
 namespace {
 
 constexpr Index kHidden = 400, kLatents = 20, kBatch = 128, kColumns = 10, kSide = 13;
@@ -110,9 +109,9 @@ void draw_images(kit::Lesson& lesson, const Vae<float>& vae, const kit::ImageDat
   kit::images(lesson, "samples",
               {.title = "Images that never were: decoded from z drawn from N(0, I)", .columns = 12},
               vae.decoded(vae.sample_prior(60, rng)).reshape({-1, data.height, data.width}));
-  lesson.result("sharpness_of_images", sharpness(x, data.width), kPerPixel);
-  lesson.result("sharpness_of_means", sharpness(means, data.width), kPerPixel);
-  lesson.result("sharpness_of_drawn", sharpness(drawn, data.width), kPerPixel);
+  lesson.report("sharpness_of_images", sharpness(x, data.width), kPerPixel);
+  lesson.report("sharpness_of_means", sharpness(means, data.width), kPerPixel);
+  lesson.report("sharpness_of_drawn", sharpness(drawn, data.width), kPerPixel);
 }
 
 // A VAE and an autoencoder of the same layers: what each decodes from N(0, I), and between two
@@ -120,7 +119,7 @@ void draw_images(kit::Lesson& lesson, const Vae<float>& vae, const kit::ImageDat
 void compare(kit::Lesson& lesson, const Training& variational, const Training& plain,
              const kit::ImageData& data) {
   const Tensor<float>&test = data.test_images, &train = data.train_images;
-  const Tensor<float> ends = rows(test, std::vector<Index>{0, test.extent(0) > 1 ? 1 : 0});
+  const Tensor<float> ends = gather_rows(test, std::vector<Index>{0, test.extent(0) > 1 ? 1 : 0});
   std::vector<Tensor<float>> samples, paths;
   for (const auto& [name, training] : {std::pair{"vae", &variational}, {"autoencoder", &plain}}) {
     const Vae<float>& model = training->vae;
@@ -129,14 +128,14 @@ void compare(kit::Lesson& lesson, const Training& variational, const Training& p
     samples.push_back(slice(drawn, 0, 0, 2 * kColumns));
     paths.push_back(interpolate(model, ends, kColumns));
     const std::string end = std::string("_") + name;
-    lesson.result("nearest_to_samples" + end, distance_to_nearest(drawn, train), kPerPixel);
-    lesson.result("moved_by_noise" + end, moved_by_noise(model, test, 0.1, rng), kPerPixel);
+    lesson.report("nearest_to_samples" + end, distance_to_nearest(drawn, train), kPerPixel);
+    lesson.report("moved_by_noise" + end, moved_by_noise(model, test, 0.1, rng), kPerPixel);
   }
-  lesson.result("nearest_to_test_images", distance_to_nearest(first(200, test), train), kPerPixel);
-  lesson.result("nearest_to_black", distance_to_nearest(Tensor<float>({1, test.extent(1)}), train),
+  lesson.report("nearest_to_test_images", distance_to_nearest(first(200, test), train), kPerPixel);
+  lesson.report("nearest_to_black", distance_to_nearest(Tensor<float>({1, test.extent(1)}), train),
                 kPerPixel);
-  lesson.result("test_reconstruction_autoencoder", -plain.history.back().reconstruction, kNats);
-  lesson.result("mean_square_of_codes", mean(square(plain.vae.encode(test).mean)).item(), "");
+  lesson.report("test_reconstruction_autoencoder", -plain.history.back().reconstruction, kNats);
+  lesson.report("mean_square_of_codes", mean(square(plain.vae.encode(test).mean)).item(), "");
   kit::images(lesson, "samples_compared",
               {.title = "Decoded from the same z, drawn from N(0, I)",
                .columns = kColumns,
@@ -156,19 +155,19 @@ void check_claims(kit::Lesson& lesson, Training& training, const Tensor<float>& 
   const Tensor<float> noise = Rng(3).normal<float>({x.extent(0), vae.latents()});
   // "The reconstruction is theta's affair": it has a gradient with respect to phi.
   auto distortion = [&] { return mean(vae.elbo(x, noise).reconstruction); };
-  lesson.result("reconstruction_gradient_phi", gradient_length<float>(vae.phi(), distortion), "");
+  lesson.report("reconstruction_gradient_phi", gradient_length<float>(vae.phi(), distortion), "");
   // "Decode the mean, it is the same": it is no ELBO, neither in lesson 11's model nor here.
-  lesson.result("decoding_the_mean_lesson_11", decoding_bias_of_lesson_11(), "nats",
-                kit::Expected{0.5, 1e-12});
+  lesson.check("decoding_the_mean_lesson_11", decoding_bias_of_lesson_11(), "nats",
+               kit::Expected{0.5, 1e-12});
   const Score at_mean = evaluate(vae, Objective::kReconstruction, test, Rng(1));
-  lesson.result("decoding_the_mean",
+  lesson.report("decoding_the_mean",
                 at_mean.reconstruction - training.history.back().reconstruction, kNats);
   auto loss = [&](const Tensor<float>& images, const Tensor<float>& e) {
     return mean(vae.elbo(images, e).total()).item();
   };
   auto twice = [](const Tensor<float>& part) { return concatenate(std::vector{part, part}); };
-  lesson.result("duplicated_batch", loss(twice(x), twice(noise)) / loss(x, noise) - 1, "",
-                kit::Expected{0, 1e-5});
+  lesson.check("duplicated_batch", loss(twice(x), twice(noise)) / loss(x, noise) - 1, "",
+               kit::Expected{0, 1e-5});
 }
 
 void draw_map(kit::Lesson& lesson, const std::string& name, const std::string& title,
@@ -198,22 +197,22 @@ void run(kit::Lesson& lesson) {
     return told ? std::optional(kit::Expected{value, tolerance}) : std::nullopt;
   };
   const Score score = main.history.back();
-  lesson.result("pixel_entropy", floor, kNats, on_full(189.858328, 1e-4));
-  lesson.result("dead_latents", ceiling, kNats, on_full(385.017604, 1e-4));
-  lesson.result("parameters", static_cast<double>(nn::count(main.vae.parameters())), "",
-                pixels == 784 ? std::optional(kit::Expected{652824, 0}) : std::nullopt);
-  lesson.result("untrained_negative_elbo", main.history.front().negative_elbo(), kNats,
-                kit::relative(static_cast<double>(pixels) * std::log(2.0), 0.02));
-  lesson.result("test_negative_elbo", score.negative_elbo(), kNats,
-                main.epochs() == 20 ? on_full(242.3, 1) : on_full(244.1, 1, 10));
-  lesson.result("test_reconstruction", -score.reconstruction, kNats);
-  lesson.result("test_kl", score.kl, kNats);
+  lesson.check("pixel_entropy", floor, kNats, on_full(189.858328, 1e-4));
+  lesson.check("dead_latents", ceiling, kNats, on_full(385.017604, 1e-4));
+  lesson.check("parameters", static_cast<double>(nn::count(main.vae.parameters())), "",
+               pixels == 784 ? std::optional(kit::Expected{652824, 0}) : std::nullopt);
+  lesson.check("untrained_negative_elbo", main.history.front().negative_elbo(), kNats,
+               kit::relative(static_cast<double>(pixels) * std::log(2.0), 0.02));
+  lesson.check("test_negative_elbo", score.negative_elbo(), kNats,
+               main.epochs() == 20 ? on_full(242.3, 1) : on_full(244.1, 1, 10));
+  lesson.report("test_reconstruction", -score.reconstruction, kNats);
+  lesson.report("test_kl", score.kl, kNats);
   if (main.epochs() > 0)
-    lesson.result("bracket", score.negative_elbo(), kNats, kit::between(floor, ceiling));
+    lesson.check("bracket", score.negative_elbo(), kNats, kit::between(floor, ceiling));
   const Tensor<float> moments = second_moments(main.vae, data.test_images);
-  lesson.result("mean_square_of_z", mean(moments).item(), "", on_full(1, 0.05, 10));
-  lesson.result("mean_square_of_z_least", -max(-moments).item(), "");
-  lesson.result("mean_square_of_z_most", max(moments).item(), "");
+  lesson.check("mean_square_of_z", mean(moments).item(), "", on_full(1, 0.05, 10));
+  lesson.report("mean_square_of_z_least", -max(-moments).item(), "");
+  lesson.report("mean_square_of_z_most", max(moments).item(), "");
   check_claims(lesson, main, data.test_images);
   if (lesson.interrupted()) return;
 
@@ -234,16 +233,17 @@ void run(kit::Lesson& lesson) {
                   .reshape({-1, data.height, data.width}));
   draw_map(lesson, "latent_map", "Means of q(z|x) of test images, by a VAE", plane.vae, data);
   draw_map(lesson, "code_map", "Codes of test images, by an autoencoder", flat.vae, data);
-  lesson.result("test_negative_elbo_2_latents", plane.history.back().negative_elbo(), kNats,
-                on_full(264.5, 3, 10));
+  lesson.check("test_negative_elbo_2_latents", plane.history.back().negative_elbo(), kNats,
+               on_full(264.5, 3, 10));
 }
 
 }  // namespace
+}  // namespace gradus::lesson13
 
 int main(int argc, char** argv) {
-  return kit::run({.name = "13_vae",
-                   .title = "The variational autoencoder",
-                   .epochs = 10,
-                   .quick_epochs = 6},
-                  argc, argv, run);
+  return gradus::kit::run({.name = "13_vae",
+                           .title = "The variational autoencoder",
+                           .epochs = 10,
+                           .quick_epochs = 6},
+                          argc, argv, gradus::lesson13::run);
 }

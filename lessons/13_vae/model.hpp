@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "autograd/tape.hpp"
-#include "lessons/01_pca/model.hpp"
+#include "lessons/common/in_parts.hpp"
 #include "nn/distributions.hpp"
 #include "nn/layers.hpp"
 
@@ -13,7 +13,7 @@
 //
 // Templates on T: the program trains in float, the test checks the gradients of this very code in
 // double.
-namespace gradus {
+namespace gradus::lesson13 {
 
 // The two parts of the evidence lower bound, per image, in nats:
 //     ln p(x) >= E_q(z|x)[ln p(x|z)] - KL(q(z|x) || p(z))
@@ -215,4 +215,4 @@ template <class T> Tensor<T> quantile_grid(Index side) {
   return z;
 }
 
-}  // namespace gradus
+}  // namespace gradus::lesson13

@@ -61,10 +61,16 @@ class Lesson {
   // The path of a file in that directory that the lesson is about to write; listed at the end.
   std::filesystem::path file(const std::string& name);
 
-  // Records a key number, for the table at the end and for results.json. `name` is in snake_case;
-  // `unit` is "" for a pure number. NaN and infinity are never as expected.
-  void result(const std::string& name, double value, const std::string& unit,
-              const std::optional<Expected>& expected = {});
+  // Reports a key number, in the table at the end and in results.json. `name` is in snake_case;
+  // `unit` is "" for a pure number. A NaN or an infinity is never as expected.
+  void report(const std::string& name, double value, const std::string& unit);
+
+  // Reports a key number and checks it against what it should be. The lesson ends with exit status
+  // 1 unless all numbers are as expected. std::nullopt, where nothing is known of a number on these
+  // data, only reports.
+  void check(const std::string& name, double value, const std::string& unit,
+             const std::optional<Expected>& expected);
+
   // Records which data set the numbers were measured on.
   void data(const std::string& name, Index train, Index test);
   // Records a figure, NAME.gp and NAME.png, and, when it could not be drawn, why.

@@ -7,16 +7,16 @@
 namespace gradus {
 namespace {
 
+using test::differences;
+using test::distance;
+using test::error_of;
+using test::faulty;
+using test::gaussian_numbers;
+using test::same_bits;
+using test::Vars;
 using ::testing::AllOf;
-using testing::differences;
-using testing::distance;
-using testing::error_of;
-using testing::faulty;
-using testing::gaussian_numbers;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using testing::same_bits;
-using testing::Vars;
 
 const Tensor<double> kVector({3}, {0.3, -1.1, 2});
 
@@ -228,11 +228,11 @@ TEST(Gradcheck, ChecksLargeInputsAlongRandomDirections) {
   auto wrong = [](const Vars& v) {
     return tanh(faulty(v[0], [](const Tensor<double>& dx) { return dx * 1.001; }));
   };
-  EXPECT_EQ(gradcheck(right, {x}, {.most_elements = 300}).checked, 300);
-  const GradcheckReport accepted = gradcheck(right, {x}, {.most_elements = 299});
+  EXPECT_EQ(gradcheck(right, {x}, {.max_elements = 300}).checked, 300);
+  const GradcheckReport accepted = gradcheck(right, {x}, {.max_elements = 299});
   EXPECT_TRUE(accepted) << accepted;
   EXPECT_LT(accepted.checked, 300);
-  const GradcheckReport refused = gradcheck(wrong, {x}, {.most_elements = 299});
+  const GradcheckReport refused = gradcheck(wrong, {x}, {.max_elements = 299});
   EXPECT_FALSE(refused);
   EXPECT_THAT(refused.text, HasSubstr("random direction"));
 }

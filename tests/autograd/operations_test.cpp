@@ -9,12 +9,12 @@
 namespace gradus {
 namespace {
 
-using testing::distance;
-using testing::gaussian_numbers;
-using testing::same_bits;
-using testing::TemporaryDirectory;
-using testing::Tensors;
-using testing::Vars;
+using test::distance;
+using test::gaussian_numbers;
+using test::same_bits;
+using test::TemporaryDirectory;
+using test::Tensors;
+using test::Vars;
 using FloatVars = std::vector<Var<float>>;
 using FloatTensors = std::vector<Tensor<float>>;
 
@@ -49,7 +49,7 @@ Tensor<float> beside(const FloatVars&, const Tensor<double>& x) { return cast<fl
 
 // Numbers between low and high.
 Tensor<double> between(const Shape& shape, unsigned seed, double low, double high) {
-  return testing::drawn<double>(shape, seed, std::uniform_real_distribution<double>(low, high));
+  return test::drawn<double>(shape, seed, std::uniform_real_distribution<double>(low, high));
 }
 
 // Numbers that are an odd multiple of 1/8 above a multiple of 1/2: those of different `offset` are
@@ -281,11 +281,11 @@ class Registry {
     add("transpose", "transpose/1", [](const auto& x) { return transpose(x[0]); }, {x23}, true);
     add("transpose_square", "transpose/1", [](const auto& x) { return transpose(x[0]); }, {gaussian_numbers<double>({3, 3}, 1)}, true);
     add("transpose_row", "transpose/1", [](const auto& x) { return transpose(x[0]); }, {gaussian_numbers<double>({1, 3}, 1)}, true);
-    add("rows_repeated", "rows/1", [=](const auto& x) { return rows(x[0], picked); }, {x23}, true);
-    add("rows_of_vector", "rows/1", [=](const auto& x) { return rows(x[0], picked); }, {x3}, true);
-    add("rows_of_cube", "rows/1", [=](const auto& x) { return rows(x[0], picked); }, {x232}, true);
-    add("scatter_rows_repeated", "scatter_rows/1", [=](const auto& x) { return scatter_rows(x[0], picked, 3); }, {gaussian_numbers<double>({4, 2}, 5)}, true);
-    add("scatter_rows_apart", "scatter_rows/1", [=](const auto& x) { return scatter_rows(x[0], spread, 5); }, {x232}, true);
+    add("gather_rows_repeated", "gather_rows/1", [=](const auto& x) { return gather_rows(x[0], picked); }, {x23}, true);
+    add("gather_rows_of_vector", "gather_rows/1", [=](const auto& x) { return gather_rows(x[0], picked); }, {x3}, true);
+    add("gather_rows_of_cube", "gather_rows/1", [=](const auto& x) { return gather_rows(x[0], picked); }, {x232}, true);
+    add("scatter_add_rows_repeated", "scatter_add_rows/1", [=](const auto& x) { return scatter_add_rows(x[0], picked, 3); }, {gaussian_numbers<double>({4, 2}, 5)}, true);
+    add("scatter_add_rows_apart", "scatter_add_rows/1", [=](const auto& x) { return scatter_add_rows(x[0], spread, 5); }, {x232}, true);
     add("concatenate_first_axis", "concatenate/1", [](const auto& x) { return concatenate(x, 0); }, {x23, gaussian_numbers<double>({1, 3}, 4), y23}, true);
     add("concatenate_last_axis", "concatenate/1", [](const auto& x) { return concatenate(x, -1); }, {x23, gaussian_numbers<double>({2, 1}, 4)}, true);
     add("concatenate_middle_axis", "concatenate/1", [](const auto& x) { return concatenate(x, 1); }, {x232, gaussian_numbers<double>({2, 1, 2}, 4)}, true);
@@ -347,11 +347,11 @@ class Registry {
       const Tensor<double> a = positive_definite(n, 1), l = triangle(n, 2);
       const std::string end = fmt::format("_{}", n);
       // clang-format off
-      add("lower_triangle" + end, "lower_triangle/1", [](const auto& x) { return lower_triangle(x[0]); }, {l}, true);
+      add("tril" + end, "tril/1", [](const auto& x) { return tril(x[0]); }, {l}, true);
       add("cholesky" + end, "cholesky/1", [](const auto& x) { return cholesky(x[0]); }, {a});
-      add("cholesky_of_asymmetric" + end, "cholesky/1", [](const auto& x) { return cholesky(x[0]); }, {a + lower_triangle(full<double>({n, n}, 0.3))});
+      add("cholesky_of_asymmetric" + end, "cholesky/1", [](const auto& x) { return cholesky(x[0]); }, {a + tril(full<double>({n, n}, 0.3))});
       add("log_determinant" + end, "log_determinant/1", [](const auto& x) { return log_determinant(x[0]); }, {a});
-      add("log_determinant_of_asymmetric" + end, "log_determinant/1", [](const auto& x) { return log_determinant(x[0]); }, {a + lower_triangle(full<double>({n, n}, 0.3))});
+      add("log_determinant_of_asymmetric" + end, "log_determinant/1", [](const auto& x) { return log_determinant(x[0]); }, {a + tril(full<double>({n, n}, 0.3))});
       // clang-format on
       for (const Shape& shape : {Shape{n, 3}, Shape{n, 1}, Shape{n}}) {
         const Tensor<double> b = gaussian_numbers<double>(shape, 3);
@@ -370,7 +370,7 @@ class Registry {
         // clang-format off
         all("solve_lower", "/2", [](const auto& x, const auto& y) { return solve_lower(x, y); }, l);
         all("solve_lower_transposed", "/2", [](const auto& x, const auto& y) { return solve_lower_transposed(x, y); }, l);
-        all("solve_positive", "/2", [](const auto& x, const auto& y) { return solve_positive(x, y); }, a);
+        all("solve_spd", "/2", [](const auto& x, const auto& y) { return solve_spd(x, y); }, a);
         // clang-format on
       }
     }
@@ -518,7 +518,7 @@ TEST(OperationRegistry, EveryRuleBrokenInEveryWayIsCaught) {
           continue;  // the largest element may be in a kink, where nothing is compared
         expect_caught(
             [&](Vars x) {
-              x[k] = testing::faulty(x[k], fault.change);
+              x[k] = test::faulty(x[k], fault.change);
               return c.f(x);
             },
             input + ", " + fault.name);
@@ -540,7 +540,7 @@ TEST(OperationRegistry, EveryRuleBrokenInEveryWayIsCaught) {
   }
   const std::string line = fmt::format("{} of {} broken gradients caught", caught, tried);
   fmt::print("{}\n", line);
-  EXPECT_THAT(testing::read_bytes(std::filesystem::path(GRADUS_SOURCE_DIR) / "README.md"),
+  EXPECT_THAT(test::read_bytes(std::filesystem::path(GRADUS_SOURCE_DIR) / "README.md"),
               ::testing::HasSubstr(line))
       << "the README tells another score";
 }
@@ -580,7 +580,7 @@ std::set<std::string> declared_functions(const std::string& header) {
 
 TEST(OperationRegistry, HasEveryFunctionThatTheHeaderDeclares) {
   const std::string header =
-      testing::read_bytes(std::filesystem::path(GRADUS_SOURCE_DIR) / "autograd/operations.hpp");
+      test::read_bytes(std::filesystem::path(GRADUS_SOURCE_DIR) / "autograd/operations.hpp");
   std::set<std::string> declared = declared_functions(header);
   ASSERT_TRUE(declared.erase("stop_gradient/1")) << "it has no gradient, and a test of its own";
   std::set<std::string> checked;
@@ -709,9 +709,9 @@ TEST(Constants, OfEveryKindTakePartOnEitherSide) {
 TEST(Operations, AreErrorsThatNameBothShapesWhereTheseDoNotFit) {
   Tape<double> tape;
   const Var<double> a = tape.leaf(Tensor<double>({2, 3})), b = tape.leaf(Tensor<double>({4}));
-  EXPECT_THAT(testing::error_of([&] { return a + b; }),
+  EXPECT_THAT(test::error_of([&] { return a + b; }),
               ::testing::AllOf(::testing::HasSubstr("(2, 3)"), ::testing::HasSubstr("(4)")));
-  EXPECT_THAT(testing::error_of([&] { return matmul(a, a); }),
+  EXPECT_THAT(test::error_of([&] { return matmul(a, a); }),
               ::testing::HasSubstr("matmul: (2, 3) x (2, 3)"));
   EXPECT_EQ(tape.size(), 2) << "what failed is not recorded";
 }

@@ -2,7 +2,7 @@
 #include "autograd/gradcheck.hpp"
 #include "tests/tensor/support.hpp"
 
-namespace gradus::testing {
+namespace gradus::test {
 
 using Vars = std::vector<Var<double>>;
 using Tensors = std::vector<Tensor<double>>;
@@ -43,4 +43,4 @@ template <class T> bool same_bits(const Tensor<T>& x, const Tensor<T>& y) {
   return x.shape() == y.shape() && std::memcmp(x.data(), y.data(), x.size() * sizeof(T)) == 0;
 }
 
-}  // namespace gradus::testing
+}  // namespace gradus::test

@@ -8,13 +8,13 @@
 namespace gradus {
 namespace {
 
+using test::distance;
+using test::error_of;
+using test::gaussian_numbers;
+using test::Vars;
 using ::testing::AllOf;
-using testing::distance;
-using testing::error_of;
-using testing::gaussian_numbers;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using testing::Vars;
 
 const Tensor<double> kPair({2}, {2, 3});
 
@@ -39,7 +39,7 @@ TEST(Tape, AddsUpTheGradientsOfTwoTapes) {
 
 TEST(Tape, DifferentiatesAParameterWithRespectToItself) {
   // In a process of its own, because the answer used to be written outside of memory.
-  EXPECT_EQ(testing::outcome_in_child_process([] {
+  EXPECT_EQ(test::outcome_in_child_process([] {
               Parameter<double> a("a", 3.0);
               Tape<double> tape;
               const double slope = gradient(a, {a})[0].item();
@@ -495,7 +495,7 @@ TEST(Dot, HasEveryNodeAndEdge) {
   const Neuron neuron;
   Tape<double> tape;
   neuron.loss();
-  const std::string dot = tape.dot();
+  const std::string dot = tape.to_dot();
   EXPECT_THAT(dot, AllOf(HasSubstr("digraph"), HasSubstr("n0 [label=\"w"), HasSubstr("mul"),
                          HasSubstr("n2 [label=\"b"), HasSubstr("add"), HasSubstr("square")));
   std::set<std::string> edges;
@@ -510,9 +510,9 @@ TEST(Dot, ShowsValuesAndGradientsThatTheTapeKept) {
   const Neuron neuron;
   Tape<double> tape({.keep_values = true});
   const Var<double> y = neuron.loss();
-  EXPECT_THAT(tape.dot(), AllOf(HasSubstr("value = 2\""), Not(HasSubstr("gradient"))));
+  EXPECT_THAT(tape.to_dot(), AllOf(HasSubstr("value = 2\""), Not(HasSubstr("gradient"))));
   tape.backward(y);
-  const std::string dot = tape.dot();
+  const std::string dot = tape.to_dot();
   auto line_of = [&](const std::string& node) {
     const std::size_t at = dot.find("  " + node + " [");
     return dot.substr(at, dot.find('\n', at) - at);
@@ -527,7 +527,7 @@ TEST(Dot, KeepsItsSyntaxWhateverAParameterIsCalled) {
   Parameter<double> a("a \"quoted\" \\ name", 1.0);
   Tape<double> tape;
   square(a);
-  std::istringstream lines(tape.dot());
+  std::istringstream lines(tape.to_dot());
   const std::regex statement(R"(\s*(digraph tape \{|\}|rankdir=LR;|node \[.*\];|n\d+ -> n\d+;|)"
                              R"(n\d+ \[label="([^"\\]|\\.)*"(, \w+=("[^"]*"|\w+))*\];))");
   for (std::string line; std::getline(lines, line);)

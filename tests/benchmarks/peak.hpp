@@ -12,8 +12,8 @@
 // The most that this processor's arithmetic can do in float: multiplications and additions, fused
 // where it fuses them, on its widest vectors, with all operands in registers.
 namespace gradus::benchmarks {
-using ladder::kVectorBytes;
-constexpr int kChains = ladder::kSums;
+using lesson01::ladder::kVectorBytes;
+constexpr int kChains = lesson01::ladder::kSums;
 constexpr int kLanes = kVectorBytes / sizeof(float);
 typedef float Vector __attribute__((vector_size(kVectorBytes)));
 

@@ -16,6 +16,7 @@
 // step of the reference VAE, beside the same step written by hand.
 using namespace gradus;
 using namespace gradus::benchmarks;
+using lesson13::Vae;
 
 namespace {
 // x <- x a + b, again and again: each operation has two inputs that need a gradient.

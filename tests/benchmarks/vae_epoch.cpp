@@ -16,6 +16,9 @@
 // vae_pytorch.py is its peer.
 using namespace gradus;
 using namespace gradus::benchmarks;
+using lesson13::evaluate;
+using lesson13::Objective;
+using lesson13::Vae;
 
 namespace {
 // Argument k, or what it is without one. Throws Error when it is no number, or below `least`.

@@ -3,13 +3,13 @@
 #include "autograd/gradcheck.hpp"
 #include "lessons/01_pca/model.hpp"
 #include "lessons/05_autoencoder/model.hpp"
-#include "lessons/data/toy.hpp"
+#include "lessons/common/toy.hpp"
 #include "nn/optimizers.hpp"
 
-namespace gradus {
+namespace gradus::lesson05 {
 namespace {
 
-struct SmallAutoencoder : testing::Test {
+struct SmallAutoencoder : ::testing::Test {
   Rng rng{5};
   Autoencoder<double> model{6, 5, 2, rng};
   Tensor<double> x = rng.uniform<double>({4, 6});
@@ -99,4 +99,4 @@ TEST(CosineSchedule, FallsFromTheRateToZeroThroughHalfOfItAtHalfTime) {
 }
 
 }  // namespace
-}  // namespace gradus
+}  // namespace gradus::lesson05

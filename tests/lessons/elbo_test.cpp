@@ -2,10 +2,12 @@
 
 #include "autograd/gradcheck.hpp"
 #include "lessons/11_elbo/model.hpp"
-#include "lessons/data/toy.hpp"
+#include "lessons/common/toy.hpp"
 
-namespace gradus {
+namespace gradus::lesson11 {
 namespace {
+
+using lesson10::MultivariateNormal;
 
 using Numbers = Tensor<double>;
 using Vars = std::vector<Var<double>>;
@@ -244,7 +246,7 @@ TEST(Elbo, OfPpcaWithItsExactPosteriorIsTheLogLikelihood) {
   const Numbers stretch({2, 1}, {std::sqrt(l(0) - noise), std::sqrt(l(1) - noise)});
   const Numbers w = matmul(Numbers({2, 2}, {c, -s, s, c}), slice(u, 0, 0, 2) * stretch);  // (2, 5)
   const Numbers m = matmul_nt(w, w) + noise * identity<double>(2);
-  const Numbers spread = noise * solve_positive(m, identity<double>(2));
+  const Numbers spread = noise * solve_spd(m, identity<double>(2));
   const MultivariateNormal<double> prior{Numbers({2}), identity<double>(2)};
   const double trace = sum(matmul(spread, w) * w).item();  // tr(W^T S W)
   const MultivariateNormal<double> evidence{Numbers({5}),
@@ -252,7 +254,7 @@ TEST(Elbo, OfPpcaWithItsExactPosteriorIsTheLogLikelihood) {
   double total = 0;
   for (Index i = 0; i < 200; ++i) {
     const Numbers point = slice(x, 0, i, i + 1);
-    const Numbers mean = solve_positive(m, matmul_nt(w, point)).reshape({2});
+    const Numbers mean = solve_spd(m, matmul_nt(w, point)).reshape({2});
     const nn::Normal<double> decoded{matmul(mean.reshape({1, 2}), w), std::log(noise)};
     const double elbo = decoded.log_prob(point).item() - trace / (2 * noise) -
                         kl(MultivariateNormal<double>{mean, spread}, prior).item();
@@ -285,4 +287,4 @@ TEST(Elbo, HasTheGradientsThatDifferencesShow) {
 }
 
 }  // namespace
-}  // namespace gradus
+}  // namespace gradus::lesson11

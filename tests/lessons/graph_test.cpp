@@ -14,15 +14,15 @@ namespace gradus::kit {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::AllOf;
-using testing::HasSubstr;
-using testing::Not;
-using testing::StartsWith;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
-class Graph : public testing::Test {
+class Graph : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "gradus_graph_XXXXXX";
+    std::string pattern = ::testing::TempDir() + "gradus_graph_XXXXXX";
     directory_ = mkdtemp(pattern.data());
   }
 
@@ -33,15 +33,15 @@ class Graph : public testing::Test {
     std::vector<std::string> options = {"03_test", "--out", directory_.string()};
     std::vector<char*> argv;
     for (std::string& option : options) argv.push_back(option.data());
-    testing::internal::CaptureStdout();
+    ::testing::internal::CaptureStdout();
     const int status = run({"03_test", "A test"}, 3, argv.data(), [](Lesson& lesson) {
       Tape<double> tape({.keep_values = true});
       const Var<double> x = tape.leaf(1.5, "x"), y = tape.leaf(Tensor<double>({2}, {3, 4}), "<y>");
       gradient(sum(x * y), {x, y});
-      graph(lesson, "product", "x & y", tape.dot());
+      graph(lesson, "product", "x & y", tape.to_dot());
     });
     EXPECT_EQ(status, 0);
-    return testing::internal::GetCapturedStdout();
+    return ::testing::internal::GetCapturedStdout();
   }
 
   fs::path made(const std::string& name) const { return directory_ / "03_test" / name; }

@@ -26,11 +26,11 @@ namespace gradus::kit {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::AllOf;
-using testing::EndsWith;
-using testing::HasSubstr;
-using testing::Not;
-using testing::StartsWith;
+using ::testing::AllOf;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 constexpr const char* kPackage = "/usr/share/datasets/fashion-mnist";
 
@@ -54,10 +54,10 @@ struct Outcome {
   std::string out, err;
 };
 
-class Kit : public testing::Test {
+class Kit : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "gradus_kit_XXXXXX";
+    std::string pattern = ::testing::TempDir() + "gradus_kit_XXXXXX";
     directory_ = mkdtemp(pattern.data());
   }
 
@@ -71,10 +71,11 @@ class Kit : public testing::Test {
 
   Outcome run(const About& about, std::vector<std::string> options,
               const std::function<void(Lesson&)>& body) {
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
+    ::testing::internal::CaptureStdout();
+    ::testing::internal::CaptureStderr();
     const int status = run_aloud(about, std::move(options), body);
-    return {status, testing::internal::GetCapturedStdout(), testing::internal::GetCapturedStderr()};
+    return {status, ::testing::internal::GetCapturedStdout(),
+            ::testing::internal::GetCapturedStderr()};
   }
 
   int run_aloud(const About& about, std::vector<std::string> options,
@@ -213,9 +214,9 @@ class KitResults : public Kit {};
 TEST_F(KitResults, AreWrittenInTheDocumentedForm) {
   const auto outcome = run({"--seed", "7"}, [](Lesson& lesson) {
     lesson.data("fashion-mnist", 60000, 10000);
-    lesson.result("test_negative_elbo", 244.5, "nats/image", Expected{244.1, 1.0});
-    lesson.result("bound", 2, "nats", between(1, 5));
-    lesson.result("loss", 0.25, "");
+    lesson.check("test_negative_elbo", 244.5, "nats/image", Expected{244.1, 1.0});
+    lesson.check("bound", 2, "nats", between(1, 5));
+    lesson.report("loss", 0.25, "");
   });
   EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
   auto json = results();
@@ -234,8 +235,8 @@ TEST_F(KitResults, AreWrittenInTheDocumentedForm) {
 
 TEST_F(KitResults, ThatAreOffAreNamedAndTheStatusIsOne) {
   const auto outcome = run({}, [](Lesson& lesson) {
-    lesson.result("good", 1.0, "", Expected{1.0, 0.1});
-    lesson.result("bad", 1.3, "", Expected{1.0, 0.1});
+    lesson.check("good", 1.0, "", Expected{1.0, 0.1});
+    lesson.check("bad", 1.3, "", Expected{1.0, 0.1});
   });
   EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.out, HasSubstr("Not as expected: bad\n"));
@@ -245,8 +246,8 @@ TEST_F(KitResults, ThatAreOffAreNamedAndTheStatusIsOne) {
 
 TEST_F(KitResults, ThatAreNotFiniteAreNeverAsExpected) {
   const auto outcome = run({}, [](Lesson& lesson) {
-    lesson.result("nan", std::nan(""), "", Expected{1.0, 1e9});
-    lesson.result("infinite", std::numeric_limits<double>::infinity(), "");
+    lesson.check("nan", std::nan(""), "", Expected{1.0, 1e9});
+    lesson.report("infinite", std::numeric_limits<double>::infinity(), "");
   });
   EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.out, HasSubstr("Not as expected: nan, infinite\n"));
@@ -259,13 +260,13 @@ TEST_F(KitResults, ThatAreNotFiniteAreNeverAsExpected) {
 
 TEST_F(KitResults, StandInATableOfAtMostEightyColumns) {
   const auto outcome = run({}, [](Lesson& lesson) {
-    lesson.result("test_negative_elbo", 244.4567, "nats/image", Expected{244.1, 1.0});
-    lesson.result("elbo_range", 244.4567, "nats/image", between(189.858328, 385.017604));
-    lesson.result("total_variance", 68.2162609912, "", relative(68.21626099, 1e-9));
+    lesson.check("test_negative_elbo", 244.4567, "nats/image", Expected{244.1, 1.0});
+    lesson.check("elbo_range", 244.4567, "nats/image", between(189.858328, 385.017604));
+    lesson.check("total_variance", 68.2162609912, "", relative(68.21626099, 1e-9));
     for (int i = 0; i < 12; ++i) lesson.file(fmt::format("long_name_{}.safetensors", i));
   });
-  EXPECT_THAT(outcome.out,
-              testing::ContainsRegex("test_negative_elbo +244\\.5 nats/image +244\\.1 ± 1 +ok\n"));
+  EXPECT_THAT(outcome.out, ::testing::ContainsRegex(
+                               "test_negative_elbo +244\\.5 nats/image +244\\.1 ± 1 +ok\n"));
   EXPECT_THAT(outcome.out, HasSubstr("189.8583 to 385.0176"));
   EXPECT_THAT(outcome.out, HasSubstr("68.216260991"));
   EXPECT_THAT(outcome.out, HasSubstr("long_name_11.safetensors"));
@@ -318,7 +319,7 @@ TEST_F(KitInterrupt, LeavesTheRestOfTheLessonAndSaysHowToGoOn) {
         EXPECT_FALSE(lesson.interrupted());
         std::raise(SIGINT);
         EXPECT_TRUE(lesson.interrupted());
-        lesson.result("loss", 5, "", Expected{1, 0.1});
+        lesson.check("loss", 5, "", Expected{1, 0.1});
       });
   EXPECT_EQ(outcome.status, 130);
   EXPECT_THAT(outcome.out,
@@ -341,14 +342,14 @@ TEST_F(KitInterrupt, EndsTheProgramTheSecondTime) {
     std::raise(SIGINT);
     std::raise(SIGINT);
   };
-  EXPECT_EXIT(run_aloud({"13_test", "A test", 10, 3}, {}, twice), testing::KilledBySignal(SIGINT),
+  EXPECT_EXIT(run_aloud({"13_test", "A test", 10, 3}, {}, twice), ::testing::KilledBySignal(SIGINT),
               "Ctrl-C again ends now");
 }
 
 TEST_F(KitInterrupt, EndsALessonThatDoesNotTrainAtOnce) {
   std::signal(SIGINT, SIG_DFL);
   EXPECT_EXIT(run_aloud({"01_test", "A test"}, {}, [](Lesson&) { std::raise(SIGINT); }),
-              testing::KilledBySignal(SIGINT), "");
+              ::testing::KilledBySignal(SIGINT), "");
 }
 
 class KitData : public Kit {};
@@ -533,7 +534,7 @@ TEST_F(KitFigures, AreNeverLeftHalfDrawn) {
   std::vector<std::string> left;
   for (const auto& entry : fs::directory_iterator(made("")))
     left.push_back(entry.path().filename());
-  EXPECT_THAT(left, testing::UnorderedElementsAre("lines.gp", "results.json"));
+  EXPECT_THAT(left, ::testing::UnorderedElementsAre("lines.gp", "results.json"));
 }
 
 TEST_F(KitFigures, OfWhichNoneCanBeShownSayWhereTheyAre) {
@@ -602,12 +603,12 @@ using namespace std::chrono_literals;
 constexpr Progress::Clock::time_point kStart{};
 
 TEST(KitProgress, SaysNothingWhereThereIsNoTerminal) {
-  testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStderr();
   {
     Progress progress("work", 2, kStart);
     progress.step(kStart + 1h);
   }
-  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
 }
 
 // What a terminal on standard error gets while `work` runs; nothing where there can be no terminal,

@@ -2,9 +2,9 @@
 
 #include "autograd/gradcheck.hpp"
 #include "lessons/10_kl/model.hpp"
-#include "lessons/data/toy.hpp"
+#include "lessons/common/toy.hpp"
 
-namespace gradus {
+namespace gradus::lesson10 {
 namespace {
 
 using Numbers = Tensor<double>;
@@ -278,4 +278,4 @@ TEST(Kl, HasTheGradientsThatDifferencesShow) {
 }
 
 }  // namespace
-}  // namespace gradus
+}  // namespace gradus::lesson10

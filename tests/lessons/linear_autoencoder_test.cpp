@@ -2,10 +2,10 @@
 
 #include "autograd/gradcheck.hpp"
 #include "lessons/04_linear_autoencoder/model.hpp"
-#include "lessons/data/toy.hpp"
+#include "lessons/common/toy.hpp"
 #include "nn/optimizers.hpp"
 
-namespace gradus {
+namespace gradus::lesson04 {
 namespace {
 
 struct Toy {
@@ -17,7 +17,7 @@ struct Toy {
 double largest(const Tensor<double>& x) { return max(abs(x)).item(); }
 
 Tensor<double> inverse(const Tensor<double>& a) {  // (a^T a)^-1 a^T
-  return solve_positive(matmul_tn(a, a), transpose(a));
+  return solve_spd(matmul_tn(a, a), transpose(a));
 }
 
 // The ten choices of two components of five, and the loss that is left: the other three variances
@@ -183,4 +183,4 @@ TEST(LinearAutoencoder, MeasuresHowFarColumnsAreFromComponents) {
 }
 
 }  // namespace
-}  // namespace gradus
+}  // namespace gradus::lesson04

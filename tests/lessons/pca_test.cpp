@@ -4,10 +4,10 @@
 
 #include "lessons/01_pca/ladder.hpp"
 #include "lessons/01_pca/model.hpp"
-#include "lessons/data/toy.hpp"
+#include "lessons/common/toy.hpp"
 #include "tensor/io/idx.hpp"
 
-namespace gradus {
+namespace gradus::lesson01 {
 namespace {
 
 // With k components what is lost is the variance along the other axes: 2 + 1 + 0.5 + 0.25 = 3.75
@@ -139,4 +139,4 @@ TEST(Ladder, ThePeakIsMeasuredOnTwelveSumsThatDiffer) {
 }
 
 }  // namespace
-}  // namespace gradus
+}  // namespace gradus::lesson01

@@ -2,9 +2,9 @@
 
 #include "autograd/gradcheck.hpp"
 #include "lessons/02_ppca/model.hpp"
-#include "lessons/data/toy.hpp"
+#include "lessons/common/toy.hpp"
 
-namespace gradus {
+namespace gradus::lesson02 {
 namespace {
 
 struct Toy {
@@ -219,4 +219,4 @@ TEST(Ppca, SaysWhyThereIsNoMaximum) {
 }
 
 }  // namespace
-}  // namespace gradus
+}  // namespace gradus::lesson02

@@ -4,7 +4,7 @@
 #include "lessons/12_reparameterization/model.hpp"
 #include "tensor/random.hpp"
 
-namespace gradus {
+namespace gradus::lesson12 {
 namespace {
 
 // Twelve numbers e and weights w with sum w p(e) = E[p(e)], e ~ N(0, 1), for every polynomial p of
@@ -191,4 +191,4 @@ TEST(SampleMoments, HaveTheStandardErrorsOfNormalNumbers) {
 }
 
 }  // namespace
-}  // namespace gradus
+}  // namespace gradus::lesson12

@@ -3,13 +3,15 @@
 
 #include "lessons/01_pca/model.hpp"
 #include "lessons/03_tape/model.hpp"
-#include "lessons/data/toy.hpp"
+#include "lessons/common/toy.hpp"
 #include "nn/optimizers.hpp"
 
-namespace gradus {
+namespace gradus::lesson03 {
 namespace {
 
-using testing::HasSubstr;
+using lesson01::fit_pca;
+using lesson01::Pca;
+using ::testing::HasSubstr;
 
 Tensor<double> covariance(const Tensor<double>& x) {
   return matmul_tn(x, x) / static_cast<double>(x.extent(0));
@@ -186,4 +188,4 @@ TEST(PpcaModel, GradientDescentReachesTheValueOfLesson02) {
 }
 
 }  // namespace
-}  // namespace gradus
+}  // namespace gradus::lesson03

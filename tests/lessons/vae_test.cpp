@@ -7,12 +7,12 @@
 #include "lessons/13_vae/model.hpp"
 #include "tensor/io/idx.hpp"
 
-namespace gradus {
+namespace gradus::lesson13 {
 namespace {
 
 constexpr Index kPixels = 6, kHidden = 5, kLatents = 3, kImages = 4;
 
-struct SmallVae : testing::Test {
+struct SmallVae : ::testing::Test {
   Rng rng{7};
   Vae<double> vae{kPixels, kHidden, kLatents, rng};
   Tensor<double> x = rng.uniform<double>({kImages, kPixels});
@@ -188,8 +188,8 @@ TEST_F(SmallVae, ThePriorIsStandardNormalAndThePosteriorIsWhatTheEncoderSays) {
   const Tensor<double> one = slice(x, 0, 0, 1);
   const nn::Normal<double> q = vae.encode(one);
   EXPECT_GT(largest(q.mean.value()), 0.1);  // or it could not be told from the prior
-  expect_normal(vae.sample_posterior(rows(one, std::vector<Index>(kDraws, 0)), rng), q.mean.value(),
-                q.log_var.value());
+  expect_normal(vae.sample_posterior(gather_rows(one, std::vector<Index>(kDraws, 0)), rng),
+                q.mean.value(), q.log_var.value());
 }
 
 TEST_F(SmallVae, SecondMomentsAreThoseOfDrawsFromThePosterior) {
@@ -198,7 +198,7 @@ TEST_F(SmallVae, SecondMomentsAreThoseOfDrawsFromThePosterior) {
   ASSERT_EQ(moments.shape(), (Shape{kLatents}));
   std::vector<Index> often;
   for (Index i = 0; i < kDraws; ++i) often.push_back(i % kImages);
-  const Tensor<double> squares = square(vae.sample_posterior(rows(x, often), rng));
+  const Tensor<double> squares = square(vae.sample_posterior(gather_rows(x, often), rng));
   for (Index k = 0; k < kLatents; ++k) {
     const Tensor<double> column = slice(squares, 1, k, k + 1);
     const double average = mean(column).item();
@@ -295,7 +295,7 @@ TEST_F(SmallVae, PhiIsTheEncoderOnly) {
 // mean leaves out a^2 v / 2 = 4 / 4 / 2. Lesson 11's code, which knows the closed form, must agree.
 TEST(DecodingTheMean, LeavesOutHalfANatInLesson11) {
   EXPECT_DOUBLE_EQ(decoding_bias_of_lesson_11(), 0.5);
-  const LinearGaussian<double> model{2, 1};
+  const lesson11::LinearGaussian<double> model{2, 1};
   const Tensor<double> seen({1, 1}, {1.5});
   const nn::Normal<double> q{Tensor<double>({1, 1}, {0.5}),
                              Tensor<double>({1, 1}, {std::log(0.25)})};
@@ -335,7 +335,8 @@ TEST(Images, SharpnessIsTheMeanSquaredStepWithinRows) {
 TEST(Images, DrawingPixelsAddsTheirVariancesToTheSharpnessOfTheMeans) {
   constexpr double p = 0.7, r = 0.4;
   constexpr Index kDraws = 100000;
-  const Tensor<double> means = rows(Tensor<double>({1, 2}, {p, r}), std::vector<Index>(kDraws, 0));
+  const Tensor<double> means =
+      gather_rows(Tensor<double>({1, 2}, {p, r}), std::vector<Index>(kDraws, 0));
   const nn::Bernoulli<double> bernoulli{log(means) - log(1.0 - means)};
   Rng rng(6);
   const double expected = (p - r) * (p - r) + p * (1 - p) + r * (1 - r);
@@ -410,4 +411,4 @@ TEST(Bounds, OfFashionMnistAreTheKnownNumbers) {
 }
 
 }  // namespace
-}  // namespace gradus
+}  // namespace gradus::lesson13

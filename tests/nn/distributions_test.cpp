@@ -5,11 +5,11 @@
 namespace gradus::nn {
 namespace {
 
+using test::error_of;
+using test::gaussian_numbers;
+using test::Vars;
 using ::testing::AllOf;
-using testing::error_of;
-using testing::gaussian_numbers;
 using ::testing::HasSubstr;
-using testing::Vars;
 
 constexpr long double kTwoPi = 6.283185307179586476925286766559005768L;
 constexpr double kRelative = 1e-12;
@@ -228,14 +228,14 @@ TEST(Normal, ParametersThatBroadcastCountForEveryNumber) {
                        mean = gaussian_numbers<double>({3}, 2);
   const Tensor<double> log_var(0.7), zeros({4, 3});
   const Normal<double> small{mean, log_var}, large{mean + zeros, log_var + zeros};
-  EXPECT_LE(testing::distance(small.log_prob(x).value(), large.log_prob(x).value()), 1e-13);
+  EXPECT_LE(test::distance(small.log_prob(x).value(), large.log_prob(x).value()), 1e-13);
   const Normal<double> half{mean + zeros, log_var};
-  EXPECT_LE(testing::distance(half.entropy().value(), large.entropy().value()), 1e-13);
-  EXPECT_LE(testing::distance(kl(half, Normal<double>::standard()).value(),
-                              kl(large, Normal<double>::standard()).value()),
+  EXPECT_LE(test::distance(half.entropy().value(), large.entropy().value()), 1e-13);
+  EXPECT_LE(test::distance(kl(half, Normal<double>::standard()).value(),
+                           kl(large, Normal<double>::standard()).value()),
             1e-13);
   const Normal<double> other{log_var, mean + zeros}, wide{log_var + zeros, mean + zeros};
-  EXPECT_LE(testing::distance(kl(other, small).value(), kl(wide, large).value()), 1e-13);
+  EXPECT_LE(test::distance(kl(other, small).value(), kl(wide, large).value()), 1e-13);
 }
 
 TEST(Distributions, DuplicatingTheBatchChangesNoLoss) {
@@ -309,7 +309,7 @@ TEST(Kl, OfADistributionToItselfIsZeroAndToOthersPositive) {
 }
 
 constexpr Index kDraws = 1'000'000;
-constexpr double kMostSigmas = 5;  // a right sampler fails once in two million checks
+constexpr double kMaxSigmas = 5;  // a right sampler fails once in two million checks
 
 struct Sample {
   double mean, variance;
@@ -338,13 +338,13 @@ TEST(Normal, SamplesHaveTheMeanAndTheVarianceThatItClaims) {
   const Tensor<double> mean = full<double>({kDraws}, 1.5),
                        log_var = full<double>({kDraws}, std::log(0.25));
   const Sample s = sample_of(Normal<double>{mean, log_var}.sample(rng).value());
-  EXPECT_LT(std::fabs(s.mean_score(1.5, 0.25)), kMostSigmas);
-  EXPECT_LT(std::fabs(s.variance_score(0.25)), kMostSigmas);
+  EXPECT_LT(std::fabs(s.mean_score(1.5, 0.25)), kMaxSigmas);
+  EXPECT_LT(std::fabs(s.variance_score(0.25)), kMaxSigmas);
   // The check sees a variance that is taken for a standard deviation, and the reverse.
   for (double wrong_log_var : {2 * std::log(0.25), std::log(0.5)}) {
     const Tensor<double> wrong = full<double>({kDraws}, wrong_log_var);
     const Sample w = sample_of(Normal<double>{mean, wrong}.sample(rng).value());
-    EXPECT_GT(std::fabs(w.variance_score(0.25)), 20 * kMostSigmas);
+    EXPECT_GT(std::fabs(w.variance_score(0.25)), 20 * kMaxSigmas);
   }
 }
 
@@ -365,7 +365,7 @@ TEST(Bernoulli, SamplesAreZerosAndOnesInTheirProportions) {
       ASSERT_TRUE(v == 0 || v == 1);
       ones += v;
     }
-    EXPECT_LT(std::fabs(ones - kDraws * p), kMostSigmas * std::sqrt(kDraws * p * (1 - p)));
+    EXPECT_LT(std::fabs(ones - kDraws * p), kMaxSigmas * std::sqrt(kDraws * p * (1 - p)));
   }
   EXPECT_EQ(sum(Bernoulli<double>{full<double>({1000}, 100)}.sample(rng)).item(), 1000);
   EXPECT_EQ(sum(Bernoulli<double>{full<double>({1000}, -100)}.sample(rng)).item(), 0);
@@ -381,7 +381,7 @@ TEST(Categorical, SamplesItsClassesInTheirProportions) {
   for (Index label : Categorical<double>{logits}.sample(rng)) ++counts.at(label);
   for (std::size_t k = 0; k < 4; ++k)
     EXPECT_LT(std::fabs(counts[k] - kDraws * p[k]),
-              kMostSigmas * std::sqrt(kDraws * p[k] * (1 - p[k])))
+              kMaxSigmas * std::sqrt(kDraws * p[k] * (1 - p[k])))
         << k;
   const Categorical<double> certain{Tensor<double>({2, 3}, {0, 0, 100, 100, 0, 0})};
   for (int i = 0; i < 100; ++i) EXPECT_EQ(certain.sample(rng), (std::vector<Index>{2, 0}));
@@ -390,8 +390,8 @@ TEST(Categorical, SamplesItsClassesInTheirProportions) {
 // KL(p || q) is the mean of ln p(x) - ln q(x) over draws from p.
 void expect_mean(const Tensor<double>& draws, double claimed) {
   const Sample s = sample_of(draws);
-  EXPECT_LT(std::fabs(s.mean_score(claimed, s.variance)), kMostSigmas);
-  EXPECT_GT(std::fabs(s.mean_score(1.02 * claimed, s.variance)), kMostSigmas) << "too few draws";
+  EXPECT_LT(std::fabs(s.mean_score(claimed, s.variance)), kMaxSigmas);
+  EXPECT_GT(std::fabs(s.mean_score(1.02 * claimed, s.variance)), kMaxSigmas) << "too few draws";
 }
 
 TEST(Kl, IsWhatMonteCarloFinds) {
@@ -441,10 +441,10 @@ TEST(Normal, PathAndScoreGradientsAgreeInTheMean) {
   const double exact[] = {3 * (m * m + variance), 3 * m * variance};
   for (std::size_t k = 0; k < 2; ++k) {
     const Sample a = sample_of(path[k].value()), b = sample_of(score[k].value());
-    EXPECT_LT(std::fabs(a.mean_score(exact[k], a.variance)), kMostSigmas) << k;
-    EXPECT_LT(std::fabs(b.mean_score(exact[k], b.variance)), kMostSigmas) << k;
-    EXPECT_LT(std::fabs(b.mean_score(a.mean, a.variance + b.variance)), kMostSigmas) << k;
-    EXPECT_GT(std::fabs(b.mean_score(1.05 * exact[k], b.variance)), kMostSigmas) << "too few draws";
+    EXPECT_LT(std::fabs(a.mean_score(exact[k], a.variance)), kMaxSigmas) << k;
+    EXPECT_LT(std::fabs(b.mean_score(exact[k], b.variance)), kMaxSigmas) << k;
+    EXPECT_LT(std::fabs(b.mean_score(a.mean, a.variance + b.variance)), kMaxSigmas) << k;
+    EXPECT_GT(std::fabs(b.mean_score(1.05 * exact[k], b.variance)), kMaxSigmas) << "too few draws";
     EXPECT_GT(b.variance, 2 * a.variance) << k;
   }
 }
@@ -460,7 +460,7 @@ TEST(Normal, WrongModelPassesTheGradientCheckAndFailsTheStatistics) {
   EXPECT_TRUE(gradcheck([&](const Vars& x) { return wrong(x[0], x[1], few); },
                         {numbers({1, 2, 3, 4}), numbers({-1, 0, 0.5, 1})}));
   const Sample s = sample_of(wrong(1.5, std::log(0.25), many).value());
-  EXPECT_GT(std::fabs(s.variance_score(0.25)), 20 * kMostSigmas);
+  EXPECT_GT(std::fabs(s.variance_score(0.25)), 20 * kMaxSigmas);
 }
 
 }  // namespace

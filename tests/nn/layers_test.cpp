@@ -5,11 +5,11 @@
 namespace gradus::nn {
 namespace {
 
-using testing::distance;
-using testing::error_of;
-using testing::gaussian_numbers;
+using test::distance;
+using test::error_of;
+using test::gaussian_numbers;
+using test::Vars;
 using ::testing::HasSubstr;
-using testing::Vars;
 
 TEST(Linear, IsTheLoopOverExamplesInputsAndOutputs) {
   Rng rng(1);

@@ -7,7 +7,7 @@
 namespace gradus::nn {
 namespace {
 
-using testing::error_of;
+using test::error_of;
 using ::testing::HasSubstr;
 
 // Examples whose numbers tell which they are: example i is (2 i, 2 i + 1).

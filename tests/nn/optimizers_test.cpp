@@ -7,11 +7,11 @@
 namespace gradus::nn {
 namespace {
 
-using testing::error_of;
-using testing::gaussian_numbers;
+using test::error_of;
+using test::gaussian_numbers;
+using test::same_bits;
+using test::TemporaryDirectory;
 using ::testing::HasSubstr;
-using testing::same_bits;
-using testing::TemporaryDirectory;
 
 // A gradient that changes from step to step and is different for every number.
 double slope(double x, std::size_t i, int step) {
@@ -162,7 +162,7 @@ TEST(Optimizer, RefusesAStepWithoutAnyGradient) {
 }
 
 TEST(Optimizer, RefusesAGradientOfAnotherShapeThanTheParameter) {
-  const std::string outcome = testing::outcome_in_child_process([] {
+  const std::string outcome = test::outcome_in_child_process([] {
     Parameter<double> p("encoder.bias", Tensor<double>({1 << 20}));
     Sgd<double> sgd({&p});
     p.grad = Tensor<double>({1});

@@ -10,8 +10,8 @@
 namespace gradus::nn {
 namespace {
 
-using testing::distance;
-using testing::Vars;
+using test::distance;
+using test::Vars;
 using V = Var<double>;
 
 struct Case {
@@ -166,7 +166,7 @@ const std::map<std::string, V (*)(const Vars&)> kFunctions =
      {"recurrent", recurrent},
      {"embedding",
       [](const Vars& v) {
-        return sum(logsumexp(matmul(rows(v[0], {4, 0, 4, 2}), v[1]), {1}));
+        return sum(logsumexp(matmul(gather_rows(v[0], {4, 0, 4, 2}), v[1]), {1}));
       }},
      {"gated_linear_unit", gated_linear_unit},
      {"max_pool", [](const Vars& v) { return sum(max(v[0], {1}) * v[1]); }},
@@ -202,7 +202,7 @@ const std::map<std::string, V (*)(const Vars&)> kFunctions =
      {"ridge_regression",
       [](const Vars& v) {
         const V normal = matmul_tn(v[0], v[0]) + v[2] * identity<double>(3);
-        const V w = solve_positive(normal, matmul_tn(v[0], reshape(v[1], {6, 1})));
+        const V w = solve_spd(normal, matmul_tn(v[0], reshape(v[1], {6, 1})));
         return mean(square(matmul(v[3], w) - reshape(v[4], {4, 1})));
       }},
      {"gaussian_process_evidence", gaussian_process_evidence},

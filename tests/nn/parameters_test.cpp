@@ -5,12 +5,12 @@
 namespace gradus::nn {
 namespace {
 
+using test::error_of;
+using test::gaussian_numbers;
+using test::same_bits;
+using test::TemporaryDirectory;
 using ::testing::AllOf;
-using testing::error_of;
-using testing::gaussian_numbers;
 using ::testing::HasSubstr;
-using testing::same_bits;
-using testing::TemporaryDirectory;
 
 struct Model {
   Parameter<double> a{"a", gaussian_numbers<double>({2, 3}, 1)};

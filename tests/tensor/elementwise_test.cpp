@@ -5,8 +5,8 @@
 namespace gradus {
 namespace {
 
-using testing::error_of;
-using testing::ulps;
+using test::error_of;
+using test::ulps;
 
 // Both signs of every exponent, with mantissas at regular and at random places; and, closer
 // together, where exp and its relatives change from one end of their range to the other.
@@ -43,7 +43,7 @@ template <class T> std::vector<T> wide_range(int mantissas) {
   return values;
 }
 
-template <class T> struct Elementwise : testing::FloatAndDouble<T> {
+template <class T> struct Elementwise : test::FloatAndDouble<T> {
   // The worst of f over a wide range is within `most` units in the last place of the exact value.
   static void expect_close(Tensor<T> (*f)(const Tensor<T>&), long double (*exact)(long double),
                            double most) {
@@ -61,7 +61,7 @@ template <class T> struct Elementwise : testing::FloatAndDouble<T> {
   }
 };
 
-TYPED_TEST_SUITE(Elementwise, testing::Scalars);
+TYPED_TEST_SUITE(Elementwise, test::Scalars);
 
 using Exact = long double;
 

@@ -10,11 +10,11 @@
 namespace gradus {
 namespace {
 
+using test::error_of;
+using test::outcome_in_child_process;
+using test::TemporaryDirectory;
 using ::testing::ElementsAre;
-using testing::error_of;
 using ::testing::IsEmpty;
-using testing::outcome_in_child_process;
-using testing::TemporaryDirectory;
 
 TEST(File, WrittenBytesAreReadBack) {
   const TemporaryDirectory directory;
@@ -24,7 +24,7 @@ TEST(File, WrittenBytesAreReadBack) {
        {std::string(), std::string(1, '\0'), std::string("a\r\n\x1a z"), all}) {
     io::write_file(directory / "file", bytes);
     EXPECT_EQ(io::read_file(directory / "file"), bytes);
-    EXPECT_EQ(testing::read_bytes(directory / "file"), bytes);
+    EXPECT_EQ(test::read_bytes(directory / "file"), bytes);
     EXPECT_THAT(directory.names(), ElementsAre("file"));
   }
 }
@@ -37,7 +37,7 @@ TEST(File, ThatCannotBeReadIsAnErrorWithItsReason) {
   EXPECT_EQ(error_of([&] { io::read_file(directory.path()); }),
             "cannot read " + directory.path().string() + ": Is a directory");
   EXPECT_THROW(io::read_file(""), Error);
-  testing::write_bytes(directory / "file", "x");
+  test::write_bytes(directory / "file", "x");
   EXPECT_EQ(error_of([&] { io::read_file(directory / "file/inside"); }),
             "cannot read " + (directory / "file/inside").string() + ": Not a directory");
 }
@@ -46,7 +46,7 @@ TEST(File, ThatCannotBeReadIsAnErrorWithItsReason) {
 TEST(File, WithoutPermissionIsAnError) {
   const TemporaryDirectory directory;
   const std::string secret = directory / "secret", fresh = directory / "new";
-  testing::write_bytes(secret, "x");
+  test::write_bytes(secret, "x");
   chmod(secret.c_str(), 0);
   chmod(directory.path().c_str(), 0555);
   auto as_nobody = [](const std::function<void()>& f) {
@@ -93,7 +93,7 @@ TEST(File, OnAFullDiskLeavesTheOldOneAndNothingElse) {
               }),
               "Error: cannot write " + path + ": File too large");
     EXPECT_THAT(directory.names(), ElementsAre("file"));
-    EXPECT_EQ(testing::read_bytes(path), "old");
+    EXPECT_EQ(test::read_bytes(path), "old");
   }
 }
 

@@ -8,13 +8,13 @@
 namespace gradus {
 namespace {
 
+using test::error_of;
+using test::outcome_in_child_process;
+using test::TemporaryDirectory;
+using test::write_bytes;
 using ::testing::ElementsAre;
-using testing::error_of;
 using ::testing::HasSubstr;
-using testing::outcome_in_child_process;
 using ::testing::StartsWith;
-using testing::TemporaryDirectory;
-using testing::write_bytes;
 
 // The bytes of a file, put together from the format's description.
 std::string idx(const std::vector<std::uint32_t>& extents, const std::string& numbers) {
@@ -29,7 +29,7 @@ std::string gzipped(const std::string& bytes) {
   const gzFile file = gzopen((directory / "file").c_str(), "wb9");
   if (!bytes.empty()) gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size()));
   gzclose(file);
-  return testing::read_bytes(directory / "file");
+  return test::read_bytes(directory / "file");
 }
 
 struct Idx : ::testing::Test {
@@ -83,9 +83,9 @@ TEST_F(Idx, ReadsMoreThanOneBufferOfGzippedNumbers) {
 TEST_F(Idx, WritesTheBytesOfTheFormat) {
   io::write_idx_images(path, Tensor<float>({2, 1, 3},
                                            {0, 1 / 255.f, 2 / 255.f, 253 / 255.f, 254 / 255.f, 1}));
-  EXPECT_EQ(testing::read_bytes(path), small);
+  EXPECT_EQ(test::read_bytes(path), small);
   io::write_idx_labels(path, {7, 0, 255, 1});
-  EXPECT_EQ(testing::read_bytes(path), idx({4}, std::string("\7\0\xff\1", 4)));
+  EXPECT_EQ(test::read_bytes(path), idx({4}, std::string("\7\0\xff\1", 4)));
   EXPECT_THAT(directory.names(), ElementsAre("file"));
 }
 
@@ -96,8 +96,8 @@ TEST_F(Idx, EveryByteSurvivesTheRoundTrip) {
   write_bytes(path, bytes);
   io::write_idx_images(directory / "float", io::read_idx_images<float>(path));
   io::write_idx_images(directory / "double", io::read_idx_images<double>(path));
-  EXPECT_EQ(testing::read_bytes(directory / "float"), bytes);
-  EXPECT_EQ(testing::read_bytes(directory / "double"), bytes);
+  EXPECT_EQ(test::read_bytes(directory / "float"), bytes);
+  EXPECT_EQ(test::read_bytes(directory / "double"), bytes);
 }
 
 TEST_F(Idx, PixelsAreRoundedToTheNearestByte) {

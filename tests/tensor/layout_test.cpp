@@ -5,14 +5,14 @@
 namespace gradus {
 namespace {
 
+using test::error_of;
+using test::inner_product;
+using test::whole_numbers;
 using ::testing::ElementsAre;
-using testing::error_of;
-using testing::inner_product;
-using testing::whole_numbers;
 
-template <class T> struct Layout : testing::FloatAndDouble<T> {};
+template <class T> struct Layout : test::FloatAndDouble<T> {};
 
-TYPED_TEST_SUITE(Layout, testing::Scalars);
+TYPED_TEST_SUITE(Layout, test::Scalars);
 
 TYPED_TEST(Layout, TransposeExchangesRowsAndColumns) {
   for (Index m : {0, 1, 2, 15, 16, 17, 33, 100})
@@ -35,7 +35,7 @@ TYPED_TEST(Layout, TransposeWantsAMatrix) {
 TYPED_TEST(Layout, RowsComeInTheOrderOfTheIndices) {
   const auto x = whole_numbers<TypeParam>({5, 2, 3}, 2);
   const std::vector<Index> indices = {4, 0, 0, 2, 4};
-  const auto y = rows(x, std::span<const Index>(indices));
+  const auto y = gather_rows(x, std::span<const Index>(indices));
   ASSERT_EQ(y.shape(), (Shape{5, 2, 3}));
   for (Index i = 0; i < 5; ++i)
     for (Index j = 0; j < 2; ++j)
@@ -47,53 +47,53 @@ TYPED_TEST(Layout, RowsOfManyPiecesEqualALoop) {
   std::mt19937 engine(3);
   std::vector<Index> indices(1000);
   for (Index& i : indices) i = engine() % 300;
-  const auto y = rows(x, std::span<const Index>(indices));
+  const auto y = gather_rows(x, std::span<const Index>(indices));
   for (Index i = 0; i < 1000; ++i)
     for (Index j = 0; j < 200; ++j) ASSERT_EQ(y(i, j), x(indices[i], j));
 }
 
 TYPED_TEST(Layout, NoIndicesGiveNoRows) {
-  EXPECT_EQ(rows(Tensor<TypeParam>(Shape{5, 2}), {}).shape(), (Shape{0, 2}));
-  EXPECT_EQ(rows(Tensor<TypeParam>(Shape{0, 2}), {}).shape(), (Shape{0, 2}));
+  EXPECT_EQ(gather_rows(Tensor<TypeParam>(Shape{5, 2}), {}).shape(), (Shape{0, 2}));
+  EXPECT_EQ(gather_rows(Tensor<TypeParam>(Shape{0, 2}), {}).shape(), (Shape{0, 2}));
   const std::vector<Index> twice = {1, 1};
-  EXPECT_EQ(rows(Tensor<TypeParam>(Shape{2, 0}), std::span<const Index>(twice)).shape(),
+  EXPECT_EQ(gather_rows(Tensor<TypeParam>(Shape{2, 0}), std::span<const Index>(twice)).shape(),
             (Shape{2, 0}));
 }
 
-TYPED_TEST(Layout, RowsOutOfRangeAreRefused) {
+TYPED_TEST(Layout, GatheredRowsOutOfRangeAreRefused) {
   const Tensor<TypeParam> x(Shape{5, 2});
   for (Index bad : {Index{5}, Index{-1}, Index{1} << 60}) {
     const std::vector<Index> indices = {0, bad};
-    EXPECT_EQ(error_of([&] { rows(x, std::span<const Index>(indices)); }),
-              fmt::format("rows: row {} is out of range: (5, 2) has 5 rows", bad));
+    EXPECT_EQ(error_of([&] { gather_rows(x, std::span<const Index>(indices)); }),
+              fmt::format("gather_rows: row {} is out of range: (5, 2) has 5 rows", bad));
     EXPECT_EQ(error_of([&] {
-                scatter_rows(Tensor<TypeParam>(Shape{2, 2}), indices, 5);
+                scatter_add_rows(Tensor<TypeParam>(Shape{2, 2}), indices, 5);
               }),
-              fmt::format("scatter_rows: row {} is out of range: (5, 2) has 5 rows", bad));
+              fmt::format("scatter_add_rows: row {} is out of range: (5, 2) has 5 rows", bad));
   }
-  EXPECT_EQ(error_of([] { rows(Tensor<TypeParam>(TypeParam(1)), {}); }),
-            "rows: a scalar has no rows");
-  EXPECT_EQ(error_of([] { scatter_rows(Tensor<TypeParam>(TypeParam(1)), {}, 3); }),
-            "scatter_rows: a scalar has no rows");
+  EXPECT_EQ(error_of([] { gather_rows(Tensor<TypeParam>(TypeParam(1)), {}); }),
+            "gather_rows: a scalar has no rows");
+  EXPECT_EQ(error_of([] { scatter_add_rows(Tensor<TypeParam>(TypeParam(1)), {}, 3); }),
+            "scatter_add_rows: a scalar has no rows");
 }
 
-TYPED_TEST(Layout, ScatterRowsWantsAnIndexForEveryRow) {
+TYPED_TEST(Layout, ScatterAddRowsWantsAnIndexForEveryRow) {
   const std::vector<Index> indices = {0, 1, 2};
   EXPECT_EQ(error_of([&] {
-              scatter_rows(Tensor<TypeParam>(Shape{2, 4}), indices, 5);
+              scatter_add_rows(Tensor<TypeParam>(Shape{2, 4}), indices, 5);
             }),
-            "scatter_rows: 3 indices for the 2 rows of (2, 4)");
-  EXPECT_THROW(scatter_rows(Tensor<TypeParam>(Shape{0, 4}), {}, -1), Error);
+            "scatter_add_rows: 3 indices for the 2 rows of (2, 4)");
+  EXPECT_THROW(scatter_add_rows(Tensor<TypeParam>(Shape{0, 4}), {}, -1), Error);
 }
 
-TYPED_TEST(Layout, ScatterRowsAddsRowsWithTheSameIndex) {
+TYPED_TEST(Layout, ScatterAddRowsAddsRowsWithTheSameIndex) {
   const Tensor<TypeParam> x({3, 2}, {1, 2, 10, 20, 100, 200});
   const std::vector<Index> indices = {2, 0, 2};
-  EXPECT_THAT(scatter_rows(x, std::span<const Index>(indices), 4).to_vector(),
+  EXPECT_THAT(scatter_add_rows(x, std::span<const Index>(indices), 4).to_vector(),
               ElementsAre(10, 20, 0, 0, 101, 202, 0, 0));
 }
 
-TYPED_TEST(Layout, ScatterRowsIsTheAdjointOfRows) {
+TYPED_TEST(Layout, ScatterAddRowsIsTheAdjointOfGatherRows) {
   std::mt19937 engine(4);
   for (Index n : {1, 3, 17})
     for (Index count : {0, 1, 5, 40}) {
@@ -102,7 +102,8 @@ TYPED_TEST(Layout, ScatterRowsIsTheAdjointOfRows) {
       const std::span<const Index> span(indices);
       const auto x = whole_numbers<TypeParam>({n, 2, 3}, 5);
       const auto y = whole_numbers<TypeParam>({count, 2, 3}, 6);
-      EXPECT_EQ(inner_product(rows(x, span), y), inner_product(x, scatter_rows(y, span, n)));
+      EXPECT_EQ(inner_product(gather_rows(x, span), y),
+                inner_product(x, scatter_add_rows(y, span, n)));
     }
 }
 
@@ -114,9 +115,9 @@ TYPED_TEST(Layout, ConcatenatePutsTensorsOneAfterAnother) {
       parts.push_back(whole_numbers<TypeParam>(Shape{4, 3, 5}.with(k, extent), 7 + extent));
     const auto whole = concatenate(parts, axis);
     ASSERT_EQ(whole.shape(), (Shape{4, 3, 5}).with(k, 6));
-    const auto extents = testing::extents_of(whole.shape());
+    const auto extents = test::extents_of(whole.shape());
     for (Index i = 0; i < whole.size(); ++i) {
-      auto at = testing::unravel(i, extents);
+      auto at = test::unravel(i, extents);
       std::size_t part = 0;
       while (at[k] >= parts[part].shape()[k]) at[k] -= parts[part++].shape()[k];
       ASSERT_EQ(whole.data()[i], parts[part](at[0], at[1], at[2]));
@@ -164,7 +165,7 @@ TYPED_TEST(Layout, SliceTakesWhatIsInside) {
         const auto y = slice(x, axis, begin, end);
         ASSERT_EQ(y.shape(), x.shape().with(axis, end - begin));
         for (Index i = 0; i < y.size(); ++i) {
-          auto at = testing::unravel(i, testing::extents_of(y.shape()));
+          auto at = test::unravel(i, test::extents_of(y.shape()));
           at[axis] += begin;
           ASSERT_EQ(y.data()[i], x(at[0], at[1], at[2]));
         }

@@ -7,8 +7,8 @@
 namespace gradus {
 namespace {
 
+using test::error_of;
 using ::testing::ElementsAre;
-using testing::error_of;
 using ::testing::HasSubstr;
 
 // a b^T and a b, by loops in long double.
@@ -40,7 +40,7 @@ template <class T> double largest_magnitude(const Tensor<T>& x) {
 
 // G G^T / n + I / 10: positive definite, with eigenvalues between 0.1 and about 4.
 template <class T> Tensor<T> positive_definite(Index n, unsigned seed) {
-  const auto g = testing::gaussian_numbers<T>({n, n}, seed);
+  const auto g = test::gaussian_numbers<T>({n, n}, seed);
   Tensor<T> a = times(g, g, true);
   for (Index i = 0; i < n * n; ++i) a.mutable_data()[i] /= T(n);
   for (Index i = 0; i < n; ++i) a.set({i, i}, a(i, i) + T(0.1));
@@ -48,13 +48,13 @@ template <class T> Tensor<T> positive_definite(Index n, unsigned seed) {
 }
 
 template <class T> Tensor<T> symmetric(Index n, unsigned seed) {
-  Tensor<T> a = testing::gaussian_numbers<T>({n, n}, seed);
+  Tensor<T> a = test::gaussian_numbers<T>({n, n}, seed);
   for (Index i = 0; i < n; ++i)
     for (Index j = 0; j < i; ++j) a.set({j, i}, a(i, j));
   return a;
 }
 
-template <class T> struct Linalg : testing::FloatAndDouble<T> {
+template <class T> struct Linalg : test::FloatAndDouble<T> {
   static constexpr double kEpsilon = std::numeric_limits<T>::epsilon();
 
   // What symmetric_eigen promises, apart from which values they are.
@@ -78,7 +78,7 @@ template <class T> struct Linalg : testing::FloatAndDouble<T> {
   }
 };
 
-TYPED_TEST_SUITE(Linalg, testing::Scalars);
+TYPED_TEST_SUITE(Linalg, test::Scalars);
 
 TYPED_TEST(Linalg, CholeskyOfAWorkedExample) {  // L L^T multiplied out by hand
   const Tensor<TypeParam> a({3, 3}, {4, 12, -16, 12, 37, -43, -16, -43, 98});
@@ -132,7 +132,7 @@ TYPED_TEST(Linalg, SolvesInvertTheTriangles) {
   for (Index n : {1, 2, 7, 33, 60})
     for (Index m : {0, 1, 5}) {
       auto l = positive_definite<TypeParam>(n, 2);  // of which the lower triangle is used
-      const auto x = testing::gaussian_numbers<TypeParam>({n, m}, 3);
+      const auto x = test::gaussian_numbers<TypeParam>({n, m}, 3);
       auto triangle = l;
       for (Index i = 0; i < n; ++i)
         for (Index j = i + 1; j < n; ++j) {
@@ -153,14 +153,14 @@ TYPED_TEST(Linalg, SolvesTakeAVectorForTheRightSide) {
   EXPECT_THAT(solve_lower(l, b).to_vector(), ElementsAre(3, 2));
   EXPECT_THAT(solve_lower_transposed(l, Tensor<TypeParam>({2}, {8, 8})).to_vector(),
               ElementsAre(3, 2));
-  EXPECT_EQ(solve_positive(identity<TypeParam>(2), b).shape(), (Shape{2}));
+  EXPECT_EQ(solve_spd(identity<TypeParam>(2), b).shape(), (Shape{2}));
 }
 
 TYPED_TEST(Linalg, SolvePositiveInvertsTheMatrix) {
   for (Index n : {1, 2, 9, 50}) {
     const auto a = positive_definite<TypeParam>(n, 4);
-    const auto x = testing::gaussian_numbers<TypeParam>({n, 3}, 5);
-    EXPECT_LE(largest_difference(solve_positive(a, times(a, x)), x), 500 * this->kEpsilon) << n;
+    const auto x = test::gaussian_numbers<TypeParam>({n, 3}, 5);
+    EXPECT_LE(largest_difference(solve_spd(a, times(a, x)), x), 500 * this->kEpsilon) << n;
   }
 }
 
@@ -178,7 +178,7 @@ TYPED_TEST(Linalg, SolvesNameWhatDoesNotFit) {
   EXPECT_EQ(error_of([] { solve_lower_transposed(identity<T>(2), Tensor<T>(T(1))); }),
             "solve_lower_transposed: the right side () does not have the 2 rows of (2, 2)");
   EXPECT_THROW(solve_lower(Tensor<T>(Shape{2, 3}), Tensor<T>(Shape{2})), Error);
-  EXPECT_THROW(solve_positive(Tensor<T>({2, 2}, {1, 2, 2, 1}), Tensor<T>(Shape{2})), Error);
+  EXPECT_THROW(solve_spd(Tensor<T>({2, 2}, {1, 2, 2, 1}), Tensor<T>(Shape{2})), Error);
   EXPECT_THROW(solve_lower(identity<T>(2), Tensor<T>(Shape{2, 1, 1})), Error);
 }
 
@@ -204,11 +204,11 @@ TYPED_TEST(Linalg, LogDeterminantOfClosedForms) {
 
 TYPED_TEST(Linalg, LowerTriangleCutsWhatIsAboveTheDiagonal) {
   const Tensor<TypeParam> a({3, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9});
-  EXPECT_THAT(lower_triangle(a).to_vector(), ElementsAre(1, 0, 0, 4, 5, 0, 7, 8, 9));
+  EXPECT_THAT(tril(a).to_vector(), ElementsAre(1, 0, 0, 4, 5, 0, 7, 8, 9));
   EXPECT_EQ(a(0, 2), 3);
-  EXPECT_EQ(error_of([] { lower_triangle(Tensor<TypeParam>(Shape{3})); }),
-            "lower_triangle: (3) is not a square matrix");
-  EXPECT_EQ(lower_triangle(Tensor<TypeParam>(Shape{0, 0})).shape(), (Shape{0, 0}));
+  EXPECT_EQ(error_of([] { tril(Tensor<TypeParam>(Shape{3})); }),
+            "tril: (3) is not a square matrix");
+  EXPECT_EQ(tril(Tensor<TypeParam>(Shape{0, 0})).shape(), (Shape{0, 0}));
 }
 
 TYPED_TEST(Linalg, EigenOfRandomMatrices) {
@@ -284,7 +284,7 @@ TYPED_TEST(Linalg, EigenOfRepeatedValuesIsOrthonormal) {
 TYPED_TEST(Linalg, EigenOfLowRanksFindsTheZeros) {
   for (Index rank : {1, 2, 5}) {
     const Index n = 60;
-    const auto x = testing::gaussian_numbers<TypeParam>({n, rank}, 8);
+    const auto x = test::gaussian_numbers<TypeParam>({n, rank}, 8);
     const auto a = times(x, x, true);
     const auto eigen = symmetric_eigen(a);
     SCOPED_TRACE(rank);
@@ -326,7 +326,7 @@ TYPED_TEST(Linalg, EigenRefusesWhatIsNoNumber) {
 // As of the covariance of fewer examples than pixels: half of the eigenvalues are 0.
 TYPED_TEST(Linalg, EigenOfFewExamplesInManyDimensionsConverges) {
   for (const auto& [n, rank] : {std::pair<Index, Index>{120, 60}, {200, 20}}) {
-    const auto x = testing::gaussian_numbers<TypeParam>({n, rank}, 1);
+    const auto x = test::gaussian_numbers<TypeParam>({n, rank}, 1);
     const auto a = times(x, x, true);
     SCOPED_TRACE(n);
     this->expect_eigen(a, symmetric_eigen(a), 20 * this->kEpsilon);

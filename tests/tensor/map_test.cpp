@@ -7,9 +7,9 @@
 namespace gradus {
 namespace {
 
-using testing::extents_of;
-using testing::ravel;
-using testing::unravel;
+using test::extents_of;
+using test::ravel;
+using test::unravel;
 
 // NumPy's rule, written out: nothing where the shapes do not broadcast.
 std::optional<std::vector<Index>> met(std::vector<Index> a, std::vector<Index> b) {
@@ -32,7 +32,7 @@ template <class T> T stretched(const Tensor<T>& x, const std::vector<Index>& ind
 }
 
 template <class T> void expect_broadcast(const Shape& a, const Shape& b) {
-  const auto x = testing::whole_numbers<T>(a, 1, 99), y = testing::whole_numbers<T>(b, 2, 99);
+  const auto x = test::whole_numbers<T>(a, 1, 99), y = test::whole_numbers<T>(b, 2, 99);
   auto f = [](T u, T v) { return 1000 * u + v; };
   const auto extents = met(extents_of(a), extents_of(b));
   if (!extents) {
@@ -44,13 +44,13 @@ template <class T> void expect_broadcast(const Shape& a, const Shape& b) {
   for (Index i = 0; i < z.size(); ++i) {
     const auto indices = unravel(i, *extents);
     ASSERT_EQ(z.data()[i], f(stretched(x, indices), stretched(y, indices)))
-        << a.str() << " " << b.str() << " at " << list(indices);
+        << a.str() << " " << b.str() << " at " << to_string(indices);
   }
 }
 
-template <class T> struct Zip : testing::FloatAndDouble<T> {};
+template <class T> struct Zip : test::FloatAndDouble<T> {};
 
-TYPED_TEST_SUITE(Zip, testing::Scalars);
+TYPED_TEST_SUITE(Zip, test::Scalars);
 
 TYPED_TEST(Zip, EqualsTheTriviallyRightLoopForAllPairsOfShapes) {
   const std::vector<Shape> shapes = {Shape(),
@@ -105,13 +105,13 @@ TYPED_TEST(Zip, EqualsTheTriviallyRightLoopForLargeTensors) {
 }
 
 TYPED_TEST(Zip, OfOneTensorWithItselfIsAllowed) {
-  const auto x = testing::whole_numbers<TypeParam>({7, 5}, 3);
+  const auto x = test::whole_numbers<TypeParam>({7, 5}, 3);
   const auto z = zip("f", x, x, [](TypeParam a, TypeParam b) { return a - b; });
   EXPECT_THAT(z.to_vector(), ::testing::Each(0));
 }
 
 TYPED_TEST(Zip, NamesTheOperation) {
-  EXPECT_EQ(testing::error_of([] {
+  EXPECT_EQ(test::error_of([] {
               zip("spread", Tensor<TypeParam>(Shape{2}), Tensor<TypeParam>(Shape{3}),
                   [](TypeParam a, TypeParam) { return a; });
             }),

@@ -5,7 +5,7 @@
 namespace gradus {
 namespace {
 
-using testing::ulps;
+using test::ulps;
 
 // Every float from `first` to `last` in steps of `stride` bit patterns, or so many steps of both
 // signs: the functions have no state, so a stride that is odd meets all low bits.

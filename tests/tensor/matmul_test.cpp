@@ -7,8 +7,8 @@
 namespace gradus {
 namespace {
 
-using testing::error_of;
-using testing::whole_numbers;
+using test::error_of;
+using test::whole_numbers;
 
 // The product by its definition, in long double.
 template <class T> std::vector<long double> exact_product(const Tensor<T>& a, const Tensor<T>& b) {
@@ -22,7 +22,7 @@ template <class T> std::vector<long double> exact_product(const Tensor<T>& a, co
   return c;
 }
 
-template <class T> struct Matmul : testing::FloatAndDouble<T> {
+template <class T> struct Matmul : test::FloatAndDouble<T> {
   // The three products of whole numbers, which are exact in any order of the additions.
   static void expect_exact(Index m, Index k, Index n) {
     SCOPED_TRACE(fmt::format("{} x {} x {}", m, k, n));
@@ -43,8 +43,8 @@ template <class T> struct Matmul : testing::FloatAndDouble<T> {
   // Stability of Numerical Algorithms, (3.13): |c - ab| <= k u / (1 - k u) |a| |b|.
   static void expect_close(Index m, Index k, Index n) {
     SCOPED_TRACE(fmt::format("{} x {} x {}", m, k, n));
-    const auto a = testing::gaussian_numbers<T>({m, k}, 3);
-    const auto b = testing::gaussian_numbers<T>({k, n}, 4);
+    const auto a = test::gaussian_numbers<T>({m, k}, 3);
+    const auto b = test::gaussian_numbers<T>({k, n}, 4);
     auto magnitude = [](const Tensor<T>& x) {
       Tensor<T> y = x;
       for (Index i = 0; i < y.size(); ++i) y.mutable_data()[i] = std::fabs(y.data()[i]);
@@ -60,7 +60,7 @@ template <class T> struct Matmul : testing::FloatAndDouble<T> {
   }
 };
 
-TYPED_TEST_SUITE(Matmul, testing::Scalars);
+TYPED_TEST_SUITE(Matmul, test::Scalars);
 
 TYPED_TEST(Matmul, IsExactForWholeNumbersInSquares) {
   for (Index n = 1; n <= 70; ++n) this->expect_exact(n, n, n);
@@ -109,10 +109,10 @@ TYPED_TEST(Matmul, IsExactForWholeNumbersWhereBlocksMeet) {
     const auto a = whole_numbers<TypeParam>({m, k}, 1), b = whole_numbers<TypeParam>({k, n}, 2);
     const std::vector<Index> indices = {0, 1, 11, 12, 95, 96, 255, 256, 299, m / 2, m - 2, m - 1};
     const std::span<const Index> some(indices);
-    const auto expected = exact_product(rows(a, some), b);
+    const auto expected = exact_product(gather_rows(a, some), b);
     for (const Tensor<TypeParam>& c :
          {matmul(a, b), matmul_tn(transpose(a), b), matmul_nt(a, transpose(b))}) {
-      const auto got = rows(c, some);
+      const auto got = gather_rows(c, some);
       ASSERT_TRUE(std::equal(got.begin(), got.end(), expected.begin(), expected.end()));
     }
   }

@@ -125,7 +125,7 @@ std::string digest() {
     add(eigen.values), add(eigen.vectors), add(cholesky(matmul_tn(y, y)));
     auto z = x;
     z += x;
-    add(z), add(rows(x, rng.permutation(300)));
+    add(z), add(gather_rows(x, rng.permutation(300)));
   };
   add_all(0.0f), add_all(0.0);
   return fmt::format("{:016x}", hash);
@@ -157,7 +157,7 @@ TEST(Threads, AnyNumberOfThemComputesTheSameBits) {
 
 TEST(Threads, AreAsManyAsTheEnvironmentAsksFor) {
   if (std::getenv("GRADUS_TEST_CHILD")) {
-    fmt::print("threads {}.\n", testing::error_of([] { fail("{}", num_threads()); }));
+    fmt::print("threads {}.\n", test::error_of([] { fail("{}", num_threads()); }));
     return;
   }
   auto asked = [](const char* threads) {

@@ -8,7 +8,7 @@
 namespace gradus {
 namespace {
 
-using testing::error_of;
+using test::error_of;
 
 TEST(NormalQuantile, InvertsTheDistributionFunction) {
   // With Phi(x) = erfc(-x / sqrt 2) / 2: the error of x is (Phi(x) - p) / phi(x).
@@ -200,9 +200,9 @@ TEST(Rng, RefusesImpossibleCounts) {
   EXPECT_EQ(error_of([&] { rng.integers(-1, 3); }), "Rng::integers: count = -1 is negative");
 }
 
-template <class T> struct RngTensors : testing::FloatAndDouble<T> {};
+template <class T> struct RngTensors : test::FloatAndDouble<T> {};
 
-TYPED_TEST_SUITE(RngTensors, testing::Scalars);
+TYPED_TEST_SUITE(RngTensors, test::Scalars);
 
 TYPED_TEST(RngTensors, HoldTheStreamInRowMajorOrder) {
   Rng tensors(10), numbers(10);

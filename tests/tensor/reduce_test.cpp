@@ -9,11 +9,11 @@
 namespace gradus {
 namespace {
 
+using test::error_of;
+using test::extents_of;
+using test::ravel;
+using test::unravel;
 using ::testing::ElementsAre;
-using testing::error_of;
-using testing::extents_of;
-using testing::ravel;
-using testing::unravel;
 
 // The groups of elements that a reduction brings together, by a loop over the multi-indices.
 template <class T> struct Groups {
@@ -59,7 +59,7 @@ std::vector<Axes> all_subsets(int rank) {
   return subsets;
 }
 
-template <class T> struct Reduce : testing::FloatAndDouble<T> {
+template <class T> struct Reduce : test::FloatAndDouble<T> {
   using Function = Tensor<T> (*)(const Tensor<T>&, const Axes&, bool);
 
   // The function agrees with `expected` of each group, within `relative`.
@@ -79,7 +79,7 @@ template <class T> struct Reduce : testing::FloatAndDouble<T> {
   }
 };
 
-TYPED_TEST_SUITE(Reduce, testing::Scalars);
+TYPED_TEST_SUITE(Reduce, test::Scalars);
 
 const std::vector<Shape> kShapes = {{2, 3, 4, 5}, {3, 1, 2, 1}, {1, 1, 1, 1},
                                     {1, 7, 1, 3}, {5, 2, 130},  {33, 17},
@@ -90,7 +90,7 @@ TYPED_TEST(Reduce, SumEqualsALoopOverEverySubsetOfTheAxes) {
     return std::accumulate(v.begin(), v.end(), 0.0L);
   };
   for (const Shape& shape : kShapes)
-    this->expect(sum, testing::whole_numbers<TypeParam>(shape, 1), expected, 0);
+    this->expect(sum, test::whole_numbers<TypeParam>(shape, 1), expected, 0);
 }
 
 TYPED_TEST(Reduce, SumOfNothingIsZero) {
@@ -107,7 +107,7 @@ TYPED_TEST(Reduce, MeanEqualsALoopOverEverySubsetOfTheAxes) {
     return std::accumulate(v.begin(), v.end(), 0.0L) / v.size();
   };
   for (const Shape& shape : kShapes)
-    this->expect(mean, testing::whole_numbers<TypeParam>(shape, 2), expected,
+    this->expect(mean, test::whole_numbers<TypeParam>(shape, 2), expected,
                  std::numeric_limits<TypeParam>::epsilon());
 }
 
@@ -116,7 +116,7 @@ TYPED_TEST(Reduce, MaxEqualsALoopOverEverySubsetOfTheAxes) {
     return *std::max_element(v.begin(), v.end());
   };
   for (const Shape& shape : kShapes) {
-    const auto x = testing::gaussian_numbers<TypeParam>(shape, 3);
+    const auto x = test::gaussian_numbers<TypeParam>(shape, 3);
     this->expect(max, x, expected, 0);
     this->expect(max, x - TypeParam(100), expected, 0);  // all negative: no hidden zero wins
   }
@@ -130,7 +130,7 @@ TYPED_TEST(Reduce, LogsumexpEqualsALoopOverEverySubsetOfTheAxes) {
   };
   const double eps = std::numeric_limits<TypeParam>::epsilon();
   for (const Shape& shape : kShapes) {
-    const auto x = testing::gaussian_numbers<TypeParam>(shape, 4);
+    const auto x = test::gaussian_numbers<TypeParam>(shape, 4);
     this->expect(logsumexp, x + TypeParam(20), expected, 4 * eps);
     this->expect(logsumexp, 50 * x + TypeParam(1000), expected, 4 * eps);
     this->expect(logsumexp, 50 * x - TypeParam(1000), expected, 4 * eps);
@@ -217,7 +217,7 @@ TYPED_TEST(Reduce, ArgmaxCountsANaNAsLargest) {
 }
 
 TYPED_TEST(Reduce, ArgmaxPointsAtTheMaxAlongEveryAxis) {
-  const auto x = testing::whole_numbers<TypeParam>({4, 3, 5, 2}, 6, 3);
+  const auto x = test::whole_numbers<TypeParam>({4, 3, 5, 2}, 6, 3);
   const auto extents = extents_of(x.shape());
   for (int axis = 0; axis < 4; ++axis) {
     std::vector<std::optional<Index>> expected(x.size() / extents[axis]);
@@ -260,12 +260,12 @@ TYPED_TEST(Reduce, SumToIsTheAdjointOfBroadcastTo) {
                                                       {{1, 4, 1, 2}, {3, 4, 5, 2}},
                                                       {{1, 1}, {2, 1, 1}}};
   for (const auto& [small, large] : pairs) {
-    const auto x = testing::whole_numbers<TypeParam>(small, 7);
-    const auto y = testing::whole_numbers<TypeParam>(large, 8);
+    const auto x = test::whole_numbers<TypeParam>(small, 7);
+    const auto y = test::whole_numbers<TypeParam>(large, 8);
     ASSERT_EQ(broadcast_to(x, large).shape(), large);
     ASSERT_EQ(sum_to(y, small).shape(), small);
-    EXPECT_EQ(testing::inner_product(broadcast_to(x, large), y),
-              testing::inner_product(x, sum_to(y, small)))
+    EXPECT_EQ(test::inner_product(broadcast_to(x, large), y),
+              test::inner_product(x, sum_to(y, small)))
         << small.str() << " " << large.str();
   }
 }
@@ -302,9 +302,9 @@ TEST(ReduceFloats, AMillionSmallNumbersLoseNothing) {
 
 TEST(ReduceFloats, LongSumsAreRightToTheLastPlace) {
   for (const Shape& shape : {Shape{100003}, Shape{100003, 1}, Shape{317, 315}}) {
-    const auto x = testing::gaussian_numbers<float>(shape, 11) + 3.0f;
+    const auto x = test::gaussian_numbers<float>(shape, 11) + 3.0f;
     const long double exact = std::accumulate(x.begin(), x.end(), 0.0L);
-    EXPECT_LE(testing::ulps(sum(x).item(), exact), 1) << shape.str();
+    EXPECT_LE(test::ulps(sum(x).item(), exact), 1) << shape.str();
   }
 }
 

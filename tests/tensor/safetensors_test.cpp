@@ -7,13 +7,13 @@
 namespace gradus {
 namespace {
 
+using test::error_of;
+using test::outcome_in_child_process;
+using test::TemporaryDirectory;
+using test::write_bytes;
 using ::testing::ElementsAre;
-using testing::error_of;
 using ::testing::HasSubstr;
-using testing::outcome_in_child_process;
 using ::testing::StartsWith;
-using testing::TemporaryDirectory;
-using testing::write_bytes;
 
 // A file, put together from the format's description.
 std::string file_of(const std::string& header, const std::string& data) {
@@ -80,7 +80,7 @@ TEST_F(Safetensors, TheOrderOfTheNumbersIsFree) {
 TEST_F(Safetensors, WrittenTensorsAreReadBackBitForBit) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   std::map<std::string, Tensor<float>> tensors;
-  tensors["weights.0/\"quoted\" \xc3\xa4"] = testing::gaussian_numbers<float>({3, 1, 5}, 1);
+  tensors["weights.0/\"quoted\" \xc3\xa4"] = test::gaussian_numbers<float>({3, 1, 5}, 1);
   tensors["scalar"] = Tensor<float>(-0.0f);
   tensors["odd"] = Tensor<float>({3}, {nan, INFINITY, 1e-45f});
   tensors["empty"] = Tensor<float>(Shape{0, 7});
@@ -98,7 +98,7 @@ TEST_F(Safetensors, WrittenTensorsAreReadBackBitForBit) {
 }
 
 TEST_F(Safetensors, DoublesKeepTheirPrecision) {
-  const auto x = testing::gaussian_numbers<double>({10}, 2);
+  const auto x = test::gaussian_numbers<double>({10}, 2);
   io::write_safetensors<double>(path, {{"x", x}});
   EXPECT_EQ(io::read_safetensors<double>(path).at("x").to_vector(), x.to_vector());
   EXPECT_EQ(io::read_safetensors<float>(path).at("x")(3), static_cast<float>(x(3)));
@@ -108,9 +108,9 @@ TEST_F(Safetensors, WrittenNumbersBeginAtAMultipleOfEight) {
   for (int length = 1; length <= 8; ++length) {
     io::write_safetensors<double>(path, {{std::string(length, 'x'), Tensor<double>(1.0)}});
     std::uint64_t header_size;
-    std::memcpy(&header_size, testing::read_bytes(path).data(), 8);
+    std::memcpy(&header_size, test::read_bytes(path).data(), 8);
     EXPECT_EQ(header_size % 8, 0u);
-    EXPECT_EQ(testing::read_bytes(path).size(), 8 + header_size + 8);
+    EXPECT_EQ(test::read_bytes(path).size(), 8 + header_size + 8);
   }
 }
 

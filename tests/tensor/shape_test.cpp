@@ -7,7 +7,7 @@
 namespace gradus {
 namespace {
 
-using testing::error_of;
+using test::error_of;
 
 TEST(Shape, HasTheExtentsItWasGiven) {
   const Shape shape{2, 3, 5};
@@ -96,55 +96,55 @@ TEST(NormalizeAxis, RefusesAnAxisThatIsNotThere) {
 
 TEST(Broadcast, FollowsThePublishedExamplesOfNumPy) {
   // numpy.org/doc/stable/user/basics.broadcasting.html, "General broadcasting rules"
-  EXPECT_EQ(broadcast("+", {256, 256, 3}, {3}), (Shape{256, 256, 3}));
-  EXPECT_EQ(broadcast("+", {8, 1, 6, 1}, {7, 1, 5}), (Shape{8, 7, 6, 5}));
-  EXPECT_EQ(broadcast("+", {5, 4}, {1}), (Shape{5, 4}));
-  EXPECT_EQ(broadcast("+", {15, 3, 5}, {15, 1, 5}), (Shape{15, 3, 5}));
-  EXPECT_EQ(broadcast("+", {15, 3, 5}, {3, 1}), (Shape{15, 3, 5}));
-  EXPECT_THROW(broadcast("+", {3}, {4}), Error);
-  EXPECT_THROW(broadcast("+", {2, 1}, {8, 4, 3}), Error);
+  EXPECT_EQ(broadcast_shapes("+", {256, 256, 3}, {3}), (Shape{256, 256, 3}));
+  EXPECT_EQ(broadcast_shapes("+", {8, 1, 6, 1}, {7, 1, 5}), (Shape{8, 7, 6, 5}));
+  EXPECT_EQ(broadcast_shapes("+", {5, 4}, {1}), (Shape{5, 4}));
+  EXPECT_EQ(broadcast_shapes("+", {15, 3, 5}, {15, 1, 5}), (Shape{15, 3, 5}));
+  EXPECT_EQ(broadcast_shapes("+", {15, 3, 5}, {3, 1}), (Shape{15, 3, 5}));
+  EXPECT_THROW(broadcast_shapes("+", {3}, {4}), Error);
+  EXPECT_THROW(broadcast_shapes("+", {2, 1}, {8, 4, 3}), Error);
 }
 
 TEST(Broadcast, StretchesOneToNothing) {
-  EXPECT_EQ(broadcast("+", {1}, {0}), (Shape{0}));
-  EXPECT_EQ(broadcast("+", {0, 1}, {3}), (Shape{0, 3}));
-  EXPECT_THROW(broadcast("+", {0}, {2}), Error);
+  EXPECT_EQ(broadcast_shapes("+", {1}, {0}), (Shape{0}));
+  EXPECT_EQ(broadcast_shapes("+", {0, 1}, {3}), (Shape{0, 3}));
+  EXPECT_THROW(broadcast_shapes("+", {0}, {2}), Error);
 }
 
 TEST(Broadcast, NamesBothShapesAndTheAxis) {
   EXPECT_EQ(error_of([] {
-              broadcast("+", {128, 400}, {128});
+              broadcast_shapes("+", {128, 400}, {128});
             }),
             "+: (128, 400) and (128) do not broadcast: extents 400 and 128 of axis -1 differ, and "
             "neither is 1");
   EXPECT_EQ(error_of([] {
-              broadcast("pow", {3, 1}, {2, 5});
+              broadcast_shapes("pow", {3, 1}, {2, 5});
             }),
             "pow: (3, 1) and (2, 5) do not broadcast: extents 3 and 2 of axis -2 differ, and "
             "neither is 1");
 }
 
 TEST(Broadcast, RefusesAResultThatIsTooLarge) {
-  EXPECT_THROW(broadcast("+", {Index{1} << 40, 1}, {1, Index{1} << 40}), Error);
+  EXPECT_THROW(broadcast_shapes("+", {Index{1} << 40, 1}, {1, Index{1} << 40}), Error);
 }
 
 TEST(Reduced, DropsOrKeepsTheAxes) {
   const Shape shape{2, 3, 4};
-  EXPECT_EQ(reduced("sum", shape, {}, false), Shape());
-  EXPECT_EQ(reduced("sum", shape, {}, true), (Shape{1, 1, 1}));
-  EXPECT_EQ(reduced("sum", shape, {1}, false), (Shape{2, 4}));
-  EXPECT_EQ(reduced("sum", shape, {-1, 0}, false), (Shape{3}));
-  EXPECT_EQ(reduced("sum", shape, {-1, 0}, true), (Shape{1, 3, 1}));
-  EXPECT_EQ(reduced("sum", Shape(), {}, false), Shape());
+  EXPECT_EQ(reduced_shape("sum", shape, {}, false), Shape());
+  EXPECT_EQ(reduced_shape("sum", shape, {}, true), (Shape{1, 1, 1}));
+  EXPECT_EQ(reduced_shape("sum", shape, {1}, false), (Shape{2, 4}));
+  EXPECT_EQ(reduced_shape("sum", shape, {-1, 0}, false), (Shape{3}));
+  EXPECT_EQ(reduced_shape("sum", shape, {-1, 0}, true), (Shape{1, 3, 1}));
+  EXPECT_EQ(reduced_shape("sum", Shape(), {}, false), Shape());
 }
 
 TEST(Reduced, RefusesAnAxisNamedTwice) {
   EXPECT_EQ(error_of([] {
-              reduced("max", {2, 3}, {1, -1}, false);
+              reduced_shape("max", {2, 3}, {1, -1}, false);
             }),
             "max: axis -1 is named twice");
   EXPECT_EQ(error_of([] {
-              reduced("max", {2, 3}, {2}, false);
+              reduced_shape("max", {2, 3}, {2}, false);
             }),
             "max: axis 2 is out of range: (2, 3) has 2 axes");
 }

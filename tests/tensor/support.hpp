@@ -17,7 +17,7 @@
 
 // What the tests of tensor/ share: none of it uses what it helps to test, beyond building a Tensor
 // from its numbers.
-namespace gradus::testing {
+namespace gradus::test {
 
 // The message of the Error that f throws, or "nothing was thrown".
 template <class F> std::string error_of(const F& f) {
@@ -162,4 +162,4 @@ template <class T> struct FloatAndDouble : ::testing::Test {};
 
 using Scalars = ::testing::Types<float, double>;
 
-}  // namespace gradus::testing
+}  // namespace gradus::test

@@ -5,13 +5,13 @@
 namespace gradus {
 namespace {
 
+using test::error_of;
 using ::testing::Each;
 using ::testing::ElementsAre;
-using testing::error_of;
 
-template <class T> struct TensorOf : testing::FloatAndDouble<T> {};
+template <class T> struct TensorOf : test::FloatAndDouble<T> {};
 
-TYPED_TEST_SUITE(TensorOf, testing::Scalars);
+TYPED_TEST_SUITE(TensorOf, test::Scalars);
 
 TYPED_TEST(TensorOf, ShapeBeginsAsZeros) {
   const Tensor<TypeParam> x(Shape{3, 4});
@@ -166,8 +166,8 @@ TYPED_TEST(TensorOf, ExtentCountsNegativeAxesFromTheEnd) {
 TYPED_TEST(TensorOf, AddingInPlaceAddsElementwise) {
   // Long enough for several pieces of a parallel loop.
   const Index n = 100001;
-  Tensor<TypeParam> x = testing::whole_numbers<TypeParam>({n}, 1);
-  const Tensor<TypeParam> y = testing::whole_numbers<TypeParam>({n}, 2), before = x;
+  Tensor<TypeParam> x = test::whole_numbers<TypeParam>({n}, 1);
+  const Tensor<TypeParam> y = test::whole_numbers<TypeParam>({n}, 2), before = x;
   x += y;
   for (Index i = 0; i < n; ++i) ASSERT_EQ(x(i), before(i) + y(i));
 }

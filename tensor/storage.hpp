@@ -10,23 +10,23 @@ namespace gradus {
 // training step the system is asked for no more memory.
 // Thread safety: as std::shared_ptr. Different references to one block may be copied and dropped
 // from different threads; one reference may not be changed by two at a time.
-class Block {
+class Storage {
  public:
-  Block() = default;
-  explicit Block(std::size_t bytes);  // uninitialised; throws Error when memory is out
+  Storage() = default;
+  explicit Storage(std::size_t bytes);  // uninitialised; throws Error when memory is out
 
-  Block(const Block& other) : header_(other.header_) {
+  Storage(const Storage& other) : header_(other.header_) {
     if (header_) header_->references.fetch_add(1, std::memory_order_relaxed);
   }
 
-  Block(Block&& other) noexcept : header_(std::exchange(other.header_, nullptr)) {}
+  Storage(Storage&& other) noexcept : header_(std::exchange(other.header_, nullptr)) {}
 
-  Block& operator=(Block other) noexcept {
+  Storage& operator=(Storage other) noexcept {
     std::swap(header_, other.header_);
     return *this;
   }
 
-  ~Block() {  // the only reference needs no atomic subtraction, which is slow
+  ~Storage() {  // the only reference needs no atomic subtraction, which is slow
     if (header_ && (!shared() || header_->references.fetch_sub(1, std::memory_order_acq_rel) == 1))
       release();
   }
@@ -51,13 +51,13 @@ class Block {
 // The same memory for the standard containers: std::pmr::vector<int> v(&recycled_memory).
 struct RecycledMemory final : std::pmr::memory_resource {
   void* do_allocate(std::size_t bytes, std::size_t) override {
-    Block block(bytes);
+    Storage block(bytes);
     return std::exchange(block.header_, nullptr) + 1;
   }
 
   void do_deallocate(void* memory, std::size_t, std::size_t) override {
-    Block block;
-    block.header_ = static_cast<Block::Header*>(memory) - 1;
+    Storage block;
+    block.header_ = static_cast<Storage::Header*>(memory) - 1;
   }
 
   bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }

@@ -1,4 +1,4 @@
-#include "tensor/block.hpp"
+#include "tensor/storage.hpp"
 
 #include <cstdint>
 #include <cstring>
@@ -11,20 +11,20 @@
 namespace gradus {
 namespace {
 
-TEST(Block, IsAlignedTo64BytesWhateverItsSize) {
+TEST(Storage, IsAlignedTo64BytesWhateverItsSize) {
   for (std::size_t bytes = 1; bytes < 10000; bytes += 7)
-    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(Block(bytes).data()) % 64, 0u) << bytes;
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(Storage(bytes).data()) % 64, 0u) << bytes;
 }
 
 // Under address sanitizer a block that is too small is found by the writing alone; without it, by
 // the neighbour's numbers.
-TEST(Block, HasRoomForTheBytesThatWereAskedFor) {
+TEST(Storage, HasRoomForTheBytesThatWereAskedFor) {
   std::vector<std::size_t> sizes;
   for (std::size_t bytes = 1; bytes <= 600; ++bytes) sizes.push_back(bytes);
   for (std::size_t power = 1024; power <= (1u << 20); power *= 2)
     for (std::size_t quarter = power / 4; quarter <= power; quarter += power / 4)
       for (int step = -1; step <= 1; ++step) sizes.push_back(power + quarter + step);
-  std::vector<Block> blocks;
+  std::vector<Storage> blocks;
   for (std::size_t bytes : sizes) {
     blocks.emplace_back(bytes);
     std::memset(blocks.back().data(), static_cast<int>(blocks.size() % 251), bytes);
@@ -36,11 +36,11 @@ TEST(Block, HasRoomForTheBytesThatWereAskedFor) {
   }
 }
 
-TEST(Block, IsSharedWhileThereAreTwoReferences) {
-  Block a(100);
+TEST(Storage, IsSharedWhileThereAreTwoReferences) {
+  Storage a(100);
   EXPECT_FALSE(a.shared());
   {
-    Block b = a;
+    Storage b = a;
     EXPECT_TRUE(a.shared());
     EXPECT_TRUE(b.shared());
     EXPECT_EQ(a.data(), b.data());
@@ -48,44 +48,44 @@ TEST(Block, IsSharedWhileThereAreTwoReferences) {
   EXPECT_FALSE(a.shared());
 }
 
-TEST(Block, MovesWithoutAnotherReference) {
-  Block a(100);
+TEST(Storage, MovesWithoutAnotherReference) {
+  Storage a(100);
   void* const data = a.data();
-  Block b = std::move(a);
+  Storage b = std::move(a);
   EXPECT_EQ(b.data(), data);
   EXPECT_FALSE(b.shared());
-  Block c;
+  Storage c;
   c = std::move(b);
   EXPECT_EQ(c.data(), data);
   EXPECT_FALSE(c.shared());
 }
 
-TEST(Block, AssignedToItselfStays) {
-  Block a(100);
+TEST(Storage, AssignedToItselfStays) {
+  Storage a(100);
   void* const data = a.data();
-  const Block& same = a;
+  const Storage& same = a;
   a = same;
   EXPECT_EQ(a.data(), data);
   EXPECT_FALSE(a.shared());
 }
 
-TEST(Block, OfNothingHasNoData) {
-  const Block nothing;
+TEST(Storage, OfNothingHasNoData) {
+  const Storage nothing;
   EXPECT_EQ(nothing.data(), nullptr);
   EXPECT_FALSE(nothing.shared());
-  const Block copy = nothing;
+  const Storage copy = nothing;
   EXPECT_FALSE(copy.shared());
 }
 
-TEST(Block, IsTakenAgainBySameSizedRequests) {
+TEST(Storage, IsTakenAgainBySameSizedRequests) {
   for (std::size_t bytes : {1u, 64u, 65u, 1000u, 123456u, 9999999u}) {
-    void* first = Block(bytes).data();
-    for (int i = 0; i < 5; ++i) EXPECT_EQ(Block(bytes).data(), first) << bytes;
+    void* first = Storage(bytes).data();
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(Storage(bytes).data(), first) << bytes;
   }
 }
 
-TEST(Block, IsNotTakenAgainWhileItIsReferredTo) {
-  std::vector<Block> live;
+TEST(Storage, IsNotTakenAgainWhileItIsReferredTo) {
+  std::vector<Storage> live;
   std::set<void*> addresses;
   for (int i = 0; i < 50; ++i) {
     live.emplace_back(4096);
@@ -101,11 +101,11 @@ TEST(RecycledMemory, IsThatOfBlocksAndOfTheNextContainer) {
     EXPECT_EQ(numbers.data(), first);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(numbers.data()) % 64, 0u);
   }
-  EXPECT_EQ(Block(4000).data(), first);
+  EXPECT_EQ(Storage(4000).data(), first);
 }
 
 // A step like a training step's: its blocks come from the same few addresses at every turn.
-TEST(Block, SteadyStepsUseTheMemoryOfTheFirst) {
+TEST(Storage, SteadyStepsUseTheMemoryOfTheFirst) {
   auto step = [](std::set<const void*>& addresses) {
     const Tensor<float> x({50, 40}), bias({40});
     const Tensor<float> y = x + bias, z = y * y - x;
@@ -116,14 +116,14 @@ TEST(Block, SteadyStepsUseTheMemoryOfTheFirst) {
   EXPECT_LE(addresses.size(), 5u);  // the four, and the product in between
 }
 
-TEST(Block, CopiedAndDroppedByManyThreadsIsFreedOnce) {
-  Block block(256);
+TEST(Storage, CopiedAndDroppedByManyThreadsIsFreedOnce) {
+  Storage block(256);
   std::memset(block.data(), 42, 256);
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([copy = block] {
       for (int i = 0; i < 2000; ++i) {
-        const Block again = copy;
+        const Storage again = copy;
         ASSERT_EQ(static_cast<const char*>(again.data())[i % 256], 42);
       }
     });
@@ -133,7 +133,7 @@ TEST(Block, CopiedAndDroppedByManyThreadsIsFreedOnce) {
 }
 
 // Every thread writes to its own copy of one tensor: all but the last to look must copy the block.
-TEST(Block, WrittenByManyThreadsThroughCopiesKeepsThemApart) {
+TEST(Storage, WrittenByManyThreadsThroughCopiesKeepsThemApart) {
   for (int round = 0; round < 50; ++round) {
     std::vector<Tensor<double>> copies(4, Tensor<double>({64}));
     std::vector<std::thread> threads;
@@ -147,9 +147,9 @@ TEST(Block, WrittenByManyThreadsThroughCopiesKeepsThemApart) {
   }
 }
 
-TEST(Block, MadeInOneThreadIsFreedInAnother) {
+TEST(Storage, MadeInOneThreadIsFreedInAnother) {
   for (int i = 0; i < 20; ++i) {
-    Block block(1000 + 100 * i);
+    Storage block(1000 + 100 * i);
     std::memset(block.data(), 1, 1000);
     std::thread([moved = std::move(block)] {
       EXPECT_EQ(static_cast<const char*>(moved.data())[999], 1);
@@ -159,8 +159,8 @@ TEST(Block, MadeInOneThreadIsFreedInAnother) {
 
 // The allocator of a sanitizer ends the program instead of saying that there is no memory.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-TEST(Block, ThatCannotBeHadIsAnErrorWithItsSize) {
-  EXPECT_EQ(testing::error_of([] { Tensor<double>(Shape{Index{1} << 57}); }),
+TEST(Storage, ThatCannotBeHadIsAnErrorWithItsSize) {
+  EXPECT_EQ(test::error_of([] { Tensor<double>(Shape{Index{1} << 57}); }),
             "out of memory: a tensor of 1152921504606846976 bytes was asked for");
 }
 #endif
