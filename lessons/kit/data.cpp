@@ -127,6 +127,10 @@ ImageData load_images(const Options& options, const fs::path& package) {
   return data;
 }
 
+bool ImageData::is_full_fashion_mnist() const {
+  return name == kFashion && train_images.extent(0) == 60000 && test_images.extent(0) == 10000;
+}
+
 ImageData load_images(Lesson& lesson) {
   ImageData data = load_images(lesson.options());
   fmt::print("Data: {}.\n", data.provenance);

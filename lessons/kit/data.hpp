@@ -18,6 +18,10 @@ struct ImageData {
   Index height = 0, width = 0;           // pixels
   std::vector<std::string> class_names;  // K
   std::string provenance;                // a sentence: what these images are and why these
+
+  // Whether these are all of Fashion-MNIST, on which the numbers that the lessons state were
+  // measured.
+  bool is_full_fashion_mnist() const;
 };
 
 // Loads the images that a lesson is about, prints where they come from, and has them named in

@@ -181,6 +181,11 @@ Expected between(double low, double high) {
   return {low + (high - low) / 2, (high - low) / 2, true};
 }
 
+std::optional<Expected> when(bool condition, const Expected& expected) {
+  if (!condition) return std::nullopt;
+  return expected;
+}
+
 Lesson::Lesson(const About& about, Options options, std::string command)
     : about_(about),
       options_(std::move(options)),

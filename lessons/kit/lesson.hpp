@@ -49,6 +49,9 @@ struct Expected {
 Expected relative(double value, double fraction);
 // Anywhere from low to high.
 Expected between(double low, double high);
+// What is expected where a condition holds, and nothing otherwise: a number that is known for one
+// data set only, say.
+std::optional<Expected> when(bool condition, const Expected& expected);
 
 // One run of a lesson's program.
 class Lesson {
