@@ -3,8 +3,8 @@
 #include <chrono>
 #include <vector>
 
-#include "tensor/error.hpp"
 #include "tensor/parallel.hpp"
+#include "tensor/shape.hpp"
 
 // One matrix product, c = a b for row-major (n, n), written four times. All do the same 2 n^3
 // operations, in the same order for each number of c, and differ in what they ask of the memory.
@@ -29,7 +29,9 @@ template <class T> void reordered(const T* a, const T* b, T* c, Index n) {
       for (Index j = 0; j < n; ++j) c[i * n + j] += a[i * n + k] * b[k * n + j];
 }
 
-constexpr Index kRows = 4, kColumns = 16;  // of a tile of c; n is a multiple of both
+// The size of a tile of c; n is a multiple of both.
+constexpr Index kRows = 4;
+constexpr Index kColumns = 16;
 
 // Tile by tile of c. A tile's sums stay in registers while k runs, and each number that is loaded
 // is used for a whole row or column of it.
@@ -47,18 +49,22 @@ template <class T> void blocked(const T* a, const T* b, T* c, Index n) {
 // Tile by tile, from copies of a and b in which the numbers lie in the order in which tiles read
 // them.
 template <class T> void packed(const T* a, const T* b, T* c, Index n) {
-  std::vector<T> a_panels(n * n), b_panel(n * kColumns);
+  std::vector<T> a_panels(n * n);
+  std::vector<T> b_panel(n * kColumns);
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < n; ++k)
       a_panels[i / kRows * kRows * n + k * kRows + i % kRows] = a[i * n + k];
+
   for (Index j0 = 0; j0 < n; j0 += kColumns) {
     for (Index k = 0; k < n; ++k) std::copy_n(b + k * n + j0, kColumns, &b_panel[k * kColumns]);
     for (Index i0 = 0; i0 < n; i0 += kRows) {
       T sums[kRows][kColumns] = {};
-      const T *p = &a_panels[i0 * n], *q = b_panel.data();
-      for (Index k = 0; k < n; ++k, p += kRows, q += kColumns)
+      for (Index k = 0; k < n; ++k) {
+        const T* p = &a_panels[i0 * n + k * kRows];
+        const T* q = &b_panel[k * kColumns];
         for (Index j = 0; j < kColumns; ++j)
           for (Index i = 0; i < kRows; ++i) sums[i][j] += p[i] * q[j];
+      }
       for (Index i = 0; i < kRows; ++i) std::copy_n(sums[i], kColumns, c + (i0 + i) * n + j0);
     }
   }
@@ -69,7 +75,8 @@ template <class T> void packed(const T* a, const T* b, T* c, Index n) {
 template <class F> double gflops(double operations, F f) {
   using Seconds = std::chrono::duration<double>;
   double best = 0;
-  for (Seconds total{}; total.count() < 0.15;) {
+  Seconds total{};
+  while (total.count() < 0.15) {
     const auto start = std::chrono::steady_clock::now();
     f();
     const Seconds run = std::chrono::steady_clock::now() - start;
@@ -86,18 +93,22 @@ constexpr int kVectorBytes = 32;
 #else
 constexpr int kVectorBytes = 16;
 #endif
+
 constexpr int kSums = 12;
 
 // Multiply-adds of whole vector registers that wait neither for memory nor for each other: 2 kSums
 // operations a step for each number in a register. They begin with different numbers, and with a
 // factor and a term of which the compiler knows nothing, or it would see that fewer are enough.
 inline float multiply_adds(Index steps, const volatile float& opaque) {
-  const float factor = opaque, term = opaque;
+  const float factor = opaque;
+  const float term = opaque;
   typedef float Vector __attribute__((vector_size(kVectorBytes)));
   Vector sums[kSums];
   for (int i = 0; i < kSums; ++i) sums[i] = Vector{} + static_cast<float>(i);
+
   for (Index step = 0; step < steps; ++step)
     for (Vector& sum : sums) sum = sum * factor + term;
+
   Vector total = {};
   for (const Vector& sum : sums) total += sum;
   return total[0];
@@ -106,8 +117,8 @@ inline float multiply_adds(Index steps, const volatile float& opaque) {
 // What no product can exceed, in GFLOP/s, on so many threads.
 inline double peak_gflops(int threads) {
   constexpr Index kSteps = 200'000;
-  const Index pieces = threads == 1 ? 1 : 8 * threads;
   constexpr double kOperations = 2.0 * kSums * kVectorBytes / sizeof(float) * kSteps;
+  const Index pieces = threads == 1 ? 1 : 8 * threads;
   return gflops(kOperations * static_cast<double>(pieces), [=] {
     parallel_for(pieces, 1, [](Index, Index) {
       volatile float one = 1;

@@ -1,4 +1,6 @@
+#include <cmath>
 #include <filesystem>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -6,21 +8,24 @@
 #include "lessons/01_pca/model.hpp"
 #include "lessons/common/toy.hpp"
 #include "tensor/io/idx.hpp"
+#include "tensor/random.hpp"
 
 namespace gradus::lesson01 {
 namespace {
 
 // With k components what is lost is the variance along the other axes: 2 + 1 + 0.5 + 0.25 = 3.75
 // with one, 1 + 0.5 + 0.25 = 1.75 with two, nothing with five.
-TEST(Pca, LosesExactlyTheVariancesThatItDrops) {
+TEST(Pca, LosesTheVariancesThatItDrops) {
   Rng rng(1);
   const Tensor<double> x = toy_points(kToyVariances, 500, rng) + 3.0;  // the mean is not 0
   const Pca<double> pca = fit_pca(x);
   for (Index i = 0; i < 5; ++i) EXPECT_NEAR(pca.variances(i), kToyVariances[i], 1e-12);
+
   const double residuals[] = {7.75, 3.75, 1.75, 0.75, 0.25, 0};
   for (Index k = 0; k <= 5; ++k) EXPECT_NEAR(pca.residual(x, k), residuals[k], 1e-12) << k;
 }
 
+// 1.75 is what the plane of the first two components loses.
 TEST(Pca, NoOtherPlaneLosesLess) {
   Rng rng(2);
   const Tensor<double> x = toy_points(kToyVariances, 500, rng);
@@ -44,7 +49,8 @@ TEST(Pca, FindsTheDirectionOfPointsOnALine) {
   EXPECT_NEAR(pca.components(0, 1), 2 / std::sqrt(5), 1e-14);
 }
 
-TEST(Pca, WorksOnMoreExamplesThanItTakesAtATime) {
+// It takes 4,096 examples at a time.
+TEST(Pca, WorksOnManyExamples) {
   Rng rng(3);
   const Tensor<double> x = toy_points(kToyVariances, 9001, rng);
   EXPECT_NEAR(fit_pca(x).variances(0), 4, 1e-11);
@@ -53,7 +59,7 @@ TEST(Pca, WorksOnMoreExamplesThanItTakesAtATime) {
 
 // The mean squared distance of two points is twice the total variance, 2 (4 + 2 + 1 + 0.5 + 0.25):
 // in E|x - y|^2 = E|x|^2 + E|y|^2 - 2 E[x] E[y] the last term is 0 for points with mean 0.
-TEST(Pca, TheTotalVarianceIsHalfTheSquaredDistanceOfTwoPoints) {
+TEST(Pca, HalvesTheSquaredDistanceOfTwoPoints) {
   Rng rng(4);
   const Tensor<double> x = toy_points(kToyVariances, 100, rng);
   double distances = 0;
@@ -69,7 +75,8 @@ TEST(Pca, TheTotalVarianceIsHalfTheSquaredDistanceOfTwoPoints) {
 TEST(Pca, MakesCodesThatAreNotCorrelated) {
   Rng rng(5);
   const Tensor<double> x = toy_points(kToyVariances, 500, rng) + 3.0;
-  const Tensor<double> code = fit_pca(x).encode(x, 5), c = matmul_tn(code, code) / 500.0;
+  const Tensor<double> code = fit_pca(x).encode(x, 5);
+  const Tensor<double> c = matmul_tn(code, code) / 500.0;
   for (Index i = 0; i < 5; ++i)
     for (Index j = 0; j < 5; ++j) EXPECT_NEAR(c(i, j), i == j ? kToyVariances[i] : 0, 1e-12);
 }
@@ -82,9 +89,9 @@ TEST(Pca, WithAllComponentsDecodesWhatItEncoded) {
   EXPECT_LT(max(abs(pca.decode(pca.encode(y, 5)) - y)).item(), 1e-13);
 }
 
-// The training images of Fashion-MNIST have these numbers (computed elsewhere, from the bytes): the
-// mean pixel, and the total variance as E|x|^2 - |E x|^2. Divided by 784 that is the error of the
-// best constant image: E|x - c|^2 = E|x - mean|^2 + |mean - c|^2.
+// The training images of Fashion-MNIST have these numbers (from sums over the bytes in whole
+// numbers, taken in Python): the mean pixel, and the total variance as E|x|^2 - |E x|^2. Divided by
+// 784 that is the error of the best constant image: E|x - c|^2 = E|x - mean|^2 + |mean - c|^2.
 TEST(Pca, KnowsTheVarianceOfFashionMnist) {
   const std::filesystem::path file = "/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz";
   if (!std::filesystem::exists(file)) GTEST_SKIP() << file << " is not installed";
@@ -118,7 +125,8 @@ TEST(Ladder, EveryRungIsTheSameProduct) {
   auto whole_numbers = [&] {
     return map(rng.normal<double>({n, n}), [](double v) { return std::round(3 * v); });
   };
-  const Tensor<double> a = whole_numbers(), b = whole_numbers();
+  const Tensor<double> a = whole_numbers();
+  const Tensor<double> b = whole_numbers();
   const std::vector<double> expected = matmul_naive(a, b).to_vector();
   for (auto multiply : {ladder::naive<double>, ladder::reordered<double>, ladder::blocked<double>,
                         ladder::packed<double>}) {
@@ -131,8 +139,9 @@ TEST(Ladder, EveryRungIsTheSameProduct) {
 
 // 12 sums s_i <- a s_i + a from s_i = i: with a = 1 all of them are 66 + 12 m after m steps, with
 // a = 1/2 they are 66 / 2 + 12 / 2 = 39 after one.
-TEST(Ladder, ThePeakIsMeasuredOnTwelveSumsThatDiffer) {
-  const volatile float one = 1, half = 0.5f;
+TEST(Ladder, ThePeakIsTwelveSumsThatDiffer) {
+  const volatile float one = 1;
+  const volatile float half = 0.5f;
   EXPECT_EQ(ladder::multiply_adds(0, one), 66);
   EXPECT_EQ(ladder::multiply_adds(3, one), 102);
   EXPECT_EQ(ladder::multiply_adds(1, half), 39);
