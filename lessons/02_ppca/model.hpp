@@ -1,8 +1,10 @@
 #pragma once
 #include <cmath>
-#include <numbers>
 
 #include "lessons/01_pca/model.hpp"
+#include "lessons/common/constants.hpp"
+#include "lessons/common/in_parts.hpp"
+#include "tensor/error.hpp"
 #include "tensor/random.hpp"
 
 // Probabilistic PCA (Tipping and Bishop 1999): PCA with a density.
@@ -24,19 +26,20 @@ using lesson01::Pca;
 // V is Tensor, or any other type of value that has the same operations.
 template <template <class> class V, class T>
 V<T> ppca_log_likelihood(const V<T>& y, const V<T>& w, const V<T>& sigma2) {
-  const Index d = w.shape()[0], q = w.shape()[1];
+  const Index d = w.shape()[0];
+  const Index q = w.shape()[1];
   const V<T> m = matmul_tn(w, w) + sigma2 * identity<T>(q);                            // (q, q)
   const V<T> projected = solve_lower(cholesky(m), transpose(matmul(y, w)));            // (q, N)
   const V<T> distance = (sum(square(y), {1}) - sum(square(projected), {0})) / sigma2;  // (N)
   const V<T> log_det = log_determinant(m) + static_cast<T>(d - q) * log(sigma2);
-  return -0.5 * (d * std::log(2 * std::numbers::pi) + log_det + distance);
+  return -0.5 * (d * kLogTwoPi + log_det + distance);
 }
 
-// ln N(y | 0, C) from the D x D matrix itself: what the above must equal.  (N, D) -> (N)
+// ln N(y | 0, C) of each row of y, in nats, from the D x D matrix itself: what the above must
+// equal. (N, D), (D, D) -> (N)
 template <class T> Tensor<T> gaussian_log_likelihood(const Tensor<T>& y, const Tensor<T>& c) {
   const Tensor<T> white = solve_lower(cholesky(c), transpose(y));  // (D, N)
-  return -0.5 * (y.extent(1) * std::log(2 * std::numbers::pi) + log_determinant(c) +
-                 sum(square(white), {0}));
+  return -0.5 * (y.extent(1) * kLogTwoPi + log_determinant(c) + sum(square(white), {0}));
 }
 
 template <class T> struct Ppca {
@@ -82,7 +85,8 @@ template <class T> Ppca<T> ppca_with_noise(const Pca<T>& pca, Index q, T sigma2)
   return {pca.mean, transpose(slice(pca.components, 0, 0, q)) * scale, sigma2};
 }
 
-// The maximum of the likelihood, in closed form: sigma^2 is the mean of the dropped variances.
+// The maximum of the likelihood, in closed form: sigma^2 is the mean of the dropped variances
+// (Tipping and Bishop 1999).
 // Throws Error when nothing is dropped, or when there is no variance in what is.
 template <class T> Ppca<T> fit_ppca(const Pca<T>& pca, Index q) {
   const Index d = pca.variances.size();
@@ -97,13 +101,13 @@ template <class T> Ppca<T> fit_ppca(const Pca<T>& pca, Index q) {
 }
 
 // The mean of ln p(x) under that maximum, for examples whose mean square along component i is s_i:
-//     -1/2 [D ln 2 pi + sum_{i <= q} (ln l_i + s_i / l_i) + sum_{i > q} (ln sigma^2 + s_i /
-//     sigma^2)]
+//     -1/2 [D ln 2 pi + sum_{i <= q} (ln l_i + s_i / l_i)
+//                     + sum_{i > q} (ln sigma^2 + s_i / sigma^2)]
 template <class T>
 T log_likelihood_of_squares(const Pca<T>& pca, Index q, const Tensor<T>& squares) {
   const Index d = pca.variances.size();
   const T sigma2 = mean(slice(pca.variances, 0, q, d)).item();
-  T total = d * std::log(2 * std::numbers::pi);
+  T total = d * kLogTwoPi;
   for (Index i = 0; i < d; ++i) {
     const T variance = i < q ? pca.variances(i) : sigma2;
     total += std::log(variance) + squares(i) / variance;
@@ -120,8 +124,10 @@ template <class T> T maximum_log_likelihood(const Pca<T>& pca, Index q) {
 // One step of EM: guess the latents, then fit W and sigma^2 as if the guess were data. It never
 // lowers the likelihood.
 template <class T> Ppca<T> em_step(const Ppca<T>& model, const Tensor<T>& x) {
-  const T n = static_cast<T>(x.extent(0)), d = static_cast<T>(x.extent(1));
-  const Tensor<T> y = x - model.mean;
+  const T n = static_cast<T>(x.extent(0));
+  const T d = static_cast<T>(x.extent(1));
+  const Tensor<T> y = x - model.mean;  // (N, D)
+
   // E: what p(z | x) says of each example's z, and of z z^T, summed over the examples.
   const Tensor<T> z = model.encode(x);                                      // (N, q)
   const Tensor<T> zz = matmul_tn(z, z) + n * model.posterior_covariance();  // (q, q)
@@ -134,7 +140,8 @@ template <class T> Ppca<T> em_step(const Ppca<T>& model, const Tensor<T>& x) {
 // New examples. The noise is left out when only their means are asked for.  (n, D)
 template <class T> Tensor<T> sample(const Ppca<T>& model, Index n, Rng& rng, bool noise = true) {
   const Tensor<T> means = model.decode(rng.normal<T>({n, model.latents()}));
-  return noise ? means + std::sqrt(model.sigma2) * rng.normal<T>(means.shape()) : means;
+  if (!noise) return means;
+  return means + std::sqrt(model.sigma2) * rng.normal<T>(means.shape());
 }
 
 // From N(mean, S) with the whole covariance: noise along each component, stretched by its standard
