@@ -1,12 +1,18 @@
 // Lesson 03: a tape that differentiates what a program computes, and a model fitted with it.
+#include <cmath>
+#include <limits>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include <fmt/core.h>
 
 #include "autograd/gradcheck.hpp"
+#include "lessons/02_ppca/model.hpp"
+#include "lessons/03_tape/figures.hpp"
+#include "lessons/03_tape/instruments.hpp"
 #include "lessons/03_tape/model.hpp"
 #include "lessons/common/toy.hpp"
-#include "lessons/kit/figures.hpp"
 #include "lessons/kit/graph.hpp"
 #include "lessons/kit/lesson.hpp"
 #include "nn/optimizers.hpp"
@@ -18,17 +24,21 @@ namespace {
 // dz/dy = 2 (x y + x) x = 18: with the tape of model.hpp, and with the real one, which is drawn.
 void one_expression(kit::Lesson& lesson) {
   tiny::Tape small;
-  const tiny::Number a = record(small, 1.5), b = record(small, 3);
-  const tiny::Number c = a * b + a, d = c * c;
+  const tiny::Number a = record(small, 1.5);
+  const tiny::Number b = record(small, 3);
+  const tiny::Number c = a * b + a;
+  const tiny::Number d = c * c;
   const std::vector<double> small_gradient = small.backward(d.node);
 
   Tape<double> tape({.keep_values = true});
-  const Var<double> x = tape.leaf(1.5, "x"), y = tape.leaf(3.0, "y");
+  const Var<double> x = tape.leaf(1.5, "x");
+  const Var<double> y = tape.leaf(3.0, "y");
   const Var<double> z = square(x * y + x);
   const auto g = gradient(z, {x, y});
   fmt::print("z = (x y + x)^2, as the tape wrote it down:\n{}", tape.table());
   kit::graph(lesson, "graph", "z = (x y + x)²: values forwards, gradients backwards",
              tape.to_dot());
+
   lesson.check("dz_dx_tiny", small_gradient[a.node], "", kit::Expected{48, 0});
   lesson.check("dz_dx", g[0].item(), "", kit::Expected{48, 0});
   lesson.check("dz_dy", g[1].item(), "", kit::Expected{18, 0});
@@ -61,6 +71,7 @@ void one_backward(kit::Lesson& lesson) {
                kit::Expected{1, 0});
   lesson.check("rules_alive_after_backward", static_cast<double>(witness.use_count() - 1), "",
                kit::Expected{0, 0});
+
   double refused = 0;
   try {
     tape.backward(y);
@@ -71,69 +82,59 @@ void one_backward(kit::Lesson& lesson) {
   lesson.check("second_backward_refused", refused, "", kit::Expected{1, 0});
 }
 
+// Never through a sum: the gradient of sum(softmax) is zero, for a right rule and for a wrong one.
 void how_not_to_check(kit::Lesson& lesson) {
   const Tensor<double> x({4}, {0.5, -1, 2, 0.1});
   const GradcheckFunction right = [](const auto& v) { return softmax_of_vector(v[0]); };
   const GradcheckFunction wrong = [](const auto& v) { return wrong_softmax(v[0]); };
-  const GradcheckReport good = gradcheck(right, {x}), bad = gradcheck(wrong, {x});
+  const GradcheckFunction sum_of_right = [&](const auto& v) { return sum(right(v)); };
+  const GradcheckReport good = gradcheck(right, {x});
+  const GradcheckReport bad = gradcheck(wrong, {x});
   fmt::print("\ngradcheck of the right softmax: {}\n", good.text);
   fmt::print("gradcheck of the wrong softmax: {}\n", bad.text);
-  fmt::print("gradcheck of sum(softmax): {}\n",
-             gradcheck([&](const auto& v) { return sum(right(v)); }, {x}).text);
+  fmt::print("gradcheck of sum(softmax): {}\n", gradcheck(sum_of_right, {x}).text);
   lesson.check("wrong_softmax_error_under_sum", error_under_sum(wrong, x, 1e-4), "",
                kit::Expected{0, 1e-10});
   lesson.check("wrong_softmax_caught_by_gradcheck", !bad, "", kit::Expected{1, 0});
   lesson.check("right_softmax_passes_gradcheck", good.ok, "", kit::Expected{1, 0});
 }
 
-// The errors for steps h = 2^-44, ..., 1/2, 1: powers of two, so that h itself is exact. Steps that
-// T cannot tell from nothing are left out.
-template <class T> kit::Series difference_errors(const char* label, bool combined = false) {
-  kit::Series series{.label = label};
-  for (int k = 44; k >= 0; --k) {
-    const T h = std::ldexp(T(1), -k);
-    if (h <= std::numeric_limits<T>::epsilon()) continue;
-    series.x.push_back(h);
-    series.y.push_back(difference_error<T>(h, combined));
-  }
-  return series;
+// For f = f^(3) = e^x the error h^2 f / 6 + e f / h is least at h = (3 e)^(1/3), and the rounding e
+// is at most that of a number near 1. On average it is some times less, so the best step is up to
+// ten times shorter.
+kit::Expected best_step_for(double rounding) {
+  const double longest = std::cbrt(3 * rounding);
+  return kit::between(longest / 10, longest);
 }
 
 void finite_differences(kit::Lesson& lesson) {
-  const auto single = difference_errors<float>("float"),
-             plain = difference_errors<double>("double");
-  const auto combined = difference_errors<double>("double, h and h/2", true);
-  kit::plot(lesson, "differences",
-            {.title = "Too large a step is wrong, and so is too small a one",
-             .note = "error of (f(x+h) − f(x−h)) / 2h for f(x) = exp x, x from 0 to 1",
-             .x_label = "step h",
-             .y_label = "error of the derivative",
-             .log_x = true,
-             .log_y = true},
-            {single, plain, combined});
-  auto best = [](const kit::Series& s) {
-    return s.x[std::min_element(s.y.begin(), s.y.end()) - s.y.begin()];
-  };
-  // The slope in the figure between h = 2^-i and 2^-j.
-  auto order = [](const kit::Series& s, int i, int j) {
-    return std::log2(s.y[44 - i] / s.y[44 - j]) / (j - i);
-  };
-  // For f = f^(3) = e^x the error h^2 f / 6 + e f / h is least at h = (3 e)^(1/3). The rounding e
-  // is at most 2^-52 in double and 2^-23 in float, where that is 8.7e-6 and 7.1e-3, and on average
-  // some times less.
-  lesson.check("order_of_central_difference", order(plain, 3, 10), "", kit::Expected{2, 0.01});
-  lesson.check("order_of_h_and_half_h", order(combined, 1, 6), "", kit::Expected{4, 0.05});
-  lesson.check("order_of_rounding", order(plain, 30, 40), "", kit::Expected{-1, 0.1});
-  lesson.check("best_step_double", best(plain), "", kit::between(8.7e-7, 8.7e-6));
-  lesson.check("best_step_float", best(single), "", kit::between(7.1e-4, 7.1e-3));
+  const DifferenceErrors in_float = difference_errors<float>();
+  const DifferenceErrors in_double = difference_errors<double>();
+  const DifferenceErrors combined = difference_errors<double>(/*combined=*/true);
+  draw_differences(lesson, in_float, in_double, combined);
+  lesson.check("order_of_central_difference", in_double.order(3, 10), "", kit::Expected{2, 0.01});
+  lesson.check("order_of_h_and_half_h", combined.order(1, 6), "", kit::Expected{4, 0.05});
+  lesson.check("order_of_rounding", in_double.order(30, 40), "", kit::Expected{-1, 0.1});
+  lesson.check("best_step_double", in_double.best_step(), "",
+               best_step_for(std::numeric_limits<double>::epsilon()));
+  lesson.check("best_step_float", in_float.best_step(), "",
+               best_step_for(std::numeric_limits<float>::epsilon()));
 }
 
-// The first step is learning_rate |g| / (|g| + eps): m' = g and v' = g^2 whatever g is.
-double first_step_of_adam(double g) {
-  Parameter<double> x("x", Tensor<double>(0.0));
-  x.grad = Tensor<double>(g);
-  nn::Adam<double>({&x}, {.learning_rate = 1e-3}).step();
-  return std::abs(x.item());
+// Adam's first step is learning_rate |g| / (|g| + eps): m' = g and v' = g^2 whatever g is. With
+// g = eps it is half of the learning rate; with any larger one nearly all of it.
+void first_step_of_adam(kit::Lesson& lesson) {
+  constexpr double kLearningRate = 1e-3;
+  constexpr double kEps = 1e-8;
+  auto check = [&](const std::string& name, double g) {
+    Parameter<double> x("x", Tensor<double>(0.0));
+    x.grad = Tensor<double>(g);
+    nn::Adam<double>({&x}, {.learning_rate = kLearningRate}).step();
+    lesson.check("adam_first_step_" + name, std::abs(x.item()), "",
+                 kit::Expected{kLearningRate * g / (g + kEps), 1e-15});
+  };
+  check("tiny_gradient", kEps);
+  check("large_gradient", 5);
 }
 
 // The average log-likelihood before each step of gradient descent, and after the last.
@@ -152,66 +153,39 @@ std::vector<double> climb(PpcaModel<double>& model, const Tensor<double>& s, int
   return heights;
 }
 
-// What lesson 02 finds in closed form: the best average log-likelihood with q directions.
-double closed_form(Index q) {
-  const double d = static_cast<double>(kToyVariances.size());
-  double dropped = 0, logs = 0;
-  for (Index i = 0; i < std::ssize(kToyVariances); ++i)
-    i < q ? logs += std::log(kToyVariances[i]) : dropped += kToyVariances[i];
-  const double rest = d - static_cast<double>(q);
-  return -0.5 * (d * PpcaModel<double>::kLogTwoPi + logs + rest * std::log(dropped / rest) + d);
-}
-
+// Lesson 02's fit, found by following a gradient that nobody derived.
 void fit_by_gradient(kit::Lesson& lesson) {
   constexpr int kSteps = 400;
   Rng rng(lesson.options().seed);
-  const Tensor<double> x = toy_points(kToyVariances, 500, rng);
-  const Tensor<double> s = matmul_tn(x, x) / static_cast<double>(x.extent(0));
-  PpcaModel<double> plain(5, 2, rng), heavy(5, 2, rng);
+  const Tensor<double> x = toy_points(kToyVariances, 500, rng);                 // (500, 5)
+  const Tensor<double> s = matmul_tn(x, x) / static_cast<double>(x.extent(0));  // (5, 5)
+  PpcaModel<double> plain(5, 2, rng);
+  PpcaModel<double> heavy(5, 2, rng);
   heavy.weights.set_value(plain.weights.value());
-  const auto report =
+  const GradcheckReport report =
       gradcheck([&] { return plain.negative_log_likelihood(s); }, plain.parameters());
   fmt::print("gradcheck of pPCA's likelihood: {}\n", report.text);
   lesson.check("ppca_passes_gradcheck", report.ok, "", kit::Expected{1, 0});
 
-  std::vector<kit::Series> heights, gaps;
-  for (auto [name, model, momentum] :
-       {std::tuple{"plain", &plain, 0.0}, {"momentum", &heavy, 0.9}}) {
-    kit::Series height{.label = name, .y = climb(*model, s, kSteps, momentum)};
-    kit::Series gap{.label = name};
-    for (int i = 0; i <= kSteps; ++i) {
-      height.x.push_back(i);
-      if (const double g = closed_form(2) - height.y[i]; g > 1e-12) {
-        gap.x.push_back(i);
-        gap.y.push_back(g);
-      }
-    }
-    lesson.check(fmt::format("ppca_log_likelihood_{}", name), height.y.back(), "nats",
-                 kit::Expected{closed_form(2), 1e-6});
-    lesson.check(fmt::format("ppca_noise_variance_{}", name), std::exp(model->log_var.item()), "",
-                 kit::Expected{1.75 / 3, 1e-4});
-    height.x.resize(121), height.y.resize(121);
-    heights.push_back(height);
-    gaps.push_back(gap);
-  }
-  lesson.check("ppca_log_likelihood_q0", closed_form(0), "nats",
-               kit::Expected{-8.1903299934, 1e-10});
-  lesson.check("ppca_log_likelihood_q1", closed_form(1), "nats",
-               kit::Expected{-7.6587628043, 1e-10});
-  kit::plot(lesson, "climb",
-            {.title = "Gradient descent finds one direction, then the other",
-             .x_label = "steps",
-             .y_label = "log-likelihood, nats per point",
-             .levels = {{"no direction", closed_form(0)},
-                        {"one direction", closed_form(1)},
-                        {"two: lesson 02", closed_form(2)}}},
-            heights);
-  kit::plot(lesson, "gap",
-            {.title = "Near the top, every step removes the same share",
-             .x_label = "steps",
-             .y_label = "below lesson 02's value, nats",
-             .log_y = true},
-            gaps);
+  std::vector<Climb> climbs;
+  auto fit = [&](const std::string& name, PpcaModel<double>& model, double momentum) {
+    climbs.push_back({name, climb(model, s, kSteps, momentum)});
+    lesson.check("ppca_log_likelihood_" + name, climbs.back().heights.back(), "nats",
+                 kit::Expected{toy_log_likelihood(2), 1e-6});
+    lesson.check("ppca_noise_variance_" + name, std::exp(model.log_var.item()), "",
+                 kit::Expected{toy_variance_beyond(2) / 3, 1e-4});
+  };
+  fit("plain", plain, 0);
+  fit("momentum", heavy, 0.9);
+  draw_climb(lesson, climbs);
+  draw_gap(lesson, climbs);
+
+  // The levels at which the climb rests are lesson 02's fits with fewer directions.
+  const lesson01::Pca<double> pca = lesson01::fit_pca(x);
+  for (Index q : {0, 1})
+    lesson.check(fmt::format("ppca_log_likelihood_q{}", q),
+                 lesson02::mean_log_likelihood(lesson02::fit_ppca(pca, q), x), "nats",
+                 kit::Expected{toy_log_likelihood(q), 1e-10});
 }
 
 void run(kit::Lesson& lesson) {
@@ -220,11 +194,7 @@ void run(kit::Lesson& lesson) {
   one_backward(lesson);
   how_not_to_check(lesson);
   finite_differences(lesson);
-  // With g = eps the step is half of the learning rate; with any larger one nearly all of it.
-  lesson.check("adam_first_step_tiny_gradient", first_step_of_adam(1e-8), "",
-               kit::Expected{5e-4, 1e-15});
-  lesson.check("adam_first_step_large_gradient", first_step_of_adam(5), "",
-               kit::Expected{1e-3 * 5 / (5 + 1e-8), 1e-15});
+  first_step_of_adam(lesson);
   fit_by_gradient(lesson);
 }
 

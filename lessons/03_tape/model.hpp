@@ -1,9 +1,12 @@
 #pragma once
 #include <cmath>
+#include <cstddef>
+#include <utility>
 #include <vector>
 
-#include "autograd/gradcheck.hpp"
-#include "nn/layers.hpp"
+#include "autograd/tape.hpp"
+#include "lessons/common/constants.hpp"
+#include "nn/parameters.hpp"
 #include "tensor/random.hpp"
 
 namespace gradus::lesson03 {
@@ -71,32 +74,6 @@ template <class T> Var<T> wrong_softmax(const Var<T>& x) {
                 wrt(x, [](const Var<T>& dz, const Var<T>& z) { return z * (dz - mean(dz)); }));
 }
 
-// The check that everybody writes first: the largest difference between the tape's gradient of
-// sum(f) and central differences of it. It lets wrong_softmax pass.
-inline double error_under_sum(const GradcheckFunction& f, const Tensor<double>& x, double h) {
-  Tape<double> tape;
-  const Var<double> leaf = tape.leaf(x);
-  const Tensor<double> analytic = gradient(sum(f({leaf})), {leaf})[0].value();
-  double worst = 0;
-  for (Index i = 0; i < x.size(); ++i) {
-    Tensor<double> above = x, below = x;
-    above.mutable_data()[i] += h;
-    below.mutable_data()[i] -= h;
-    const double slope = (sum(f({above})).item() - sum(f({below})).item()) / (2 * h);
-    worst = std::max(worst, std::abs(analytic.data()[i] - slope));
-  }
-  return worst;
-}
-
-// The root mean square error of D(h) = (f(x + h) - f(x - h)) / 2h for f = exp and 200 numbers x
-// from 0 to 1, computed in T; `combined` is (4 D(h/2) - D(h)) / 3, in which h^2 cancels.
-template <class T> double difference_error(T h, bool combined) {
-  const Tensor<T> x = arange<T>(200) * T(1.0 / 200);
-  auto d = [&](T step) { return (exp(x + step) - exp(x - step)) / (2 * step); };
-  const Tensor<T> slope = combined ? (d(h / 2) * T(4) - d(h)) / T(3) : d(h);
-  return std::sqrt(mean(square(cast<double>(slope) - exp(cast<double>(x)))).item());
-}
-
 // The Gaussian of lesson 02 in D dimensions, x ~ N(0, C) with C = W W^T + s^2 I, made of parameters
 // that a gradient can move. Its q directions are the columns of W.
 template <class T> struct PpcaModel {
@@ -118,8 +95,6 @@ template <class T> struct PpcaModel {
   }
 
   nn::Parameters<T> parameters() { return {&weights, &log_var}; }
-
-  static constexpr T kLogTwoPi = T(1.8378770664093454836);
 };
 
 }  // namespace gradus::lesson03
