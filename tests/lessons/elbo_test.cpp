@@ -1,7 +1,14 @@
+#include <cmath>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "autograd/gradcheck.hpp"
+#include "lessons/11_elbo/instruments.hpp"
 #include "lessons/11_elbo/model.hpp"
+#include "lessons/common/constants.hpp"
+#include "lessons/common/estimates.hpp"
+#include "lessons/common/scalar_normal.hpp"
 #include "lessons/common/toy.hpp"
 
 namespace gradus::lesson11 {
@@ -12,11 +19,7 @@ using lesson10::MultivariateNormal;
 using Numbers = Tensor<double>;
 using Vars = std::vector<Var<double>>;
 
-nn::Normal<double> normal(double mean, double variance) {
-  return {Numbers({1, 1}, {mean}), Numbers({1, 1}, {std::log(variance)})};
-}
-
-const LinearGaussian<double> kLinear{2, 1};  // x | z ~ N(2 z, 1)
+const LinearGaussian<double> kLinear{.slope = 2, .noise = 1};  // x | z ~ N(2 z, 1)
 const Numbers kSeen = full<double>({1, 1}, 1.5);
 
 // The umbrellas: state 0 is rain, symbol 0 an umbrella.
@@ -39,13 +42,11 @@ double largest(const Numbers& x) { return max(abs(x)).item(); }
 //     E_q[ln p(x | z)] = -1/2 ln 2 pi - 1/2 ((3/2 - 1)^2 + 4/4) = -1/2 ln 2 pi - 5/8
 //     KL(q || N(0, 1)) = 1/2 (1/4 + 1/4 - 1 + ln 4) = ln 2 - 1/4
 TEST(Elbo, OfTheGaussianIsItsTwoParts) {
-  const auto q = normal(0.5, 0.25);
-  const double reconstruction = -0.5 * std::log(2 * M_PI) - 0.625, rate = std::log(2) - 0.25;
+  const auto q = scalar_normal(0.5, 0.25);
+  const double reconstruction = -0.5 * kLogTwoPi - 5.0 / 8;
+  const double rate = std::log(2) - 0.25;
   EXPECT_NEAR(kLinear.reconstruction(kSeen, q).item(), reconstruction, 1e-15);
   EXPECT_NEAR(kLinear.elbo(kSeen, q).item(), reconstruction - rate, 1e-15);
-  EXPECT_NEAR(reconstruction, -1.5439385332, 5.1e-11);
-  EXPECT_NEAR(rate, 0.4431471806, 5.1e-11);
-  EXPECT_NEAR(reconstruction - rate, -1.9870857138, 5.1e-11);
   // Without the spread of z it is larger by a^2 v / (2 s^2) = 4 / 4 / 2.
   EXPECT_NEAR(kLinear.decode(q.mean).log_prob(kSeen).item() - reconstruction, 0.5, 1e-15);
 }
@@ -53,8 +54,9 @@ TEST(Elbo, OfTheGaussianIsItsTwoParts) {
 // p(z | x) has precision 1 + 4 = 5 and mean 2 1.5 / 5 = 0.6; p(x) = N(0, 4 + 1).
 //     KL(N(0.5, 0.25) || N(0.6, 0.2)) = 1/2 (5/4 - 1 - ln(5/4) + 0.1^2 / 0.2)
 //     ln p(1.5) = -1/2 (ln(2 pi 5) + 2.25 / 5)
-TEST(Elbo, IsTheEvidenceLessTheDivergenceFromThePosterior) {
-  const auto q = normal(0.5, 0.25), posterior = kLinear.posterior(kSeen);
+TEST(Elbo, IsTheEvidenceLessTheGap) {
+  const auto q = scalar_normal(0.5, 0.25);
+  const auto posterior = kLinear.posterior(kSeen);
   EXPECT_NEAR(posterior.mean.item(), 0.6, 1e-15);
   EXPECT_NEAR(std::exp(posterior.log_var.item()), 0.2, 1e-15);
   const double gap = 0.5 * (0.25 - std::log(1.25) + 0.05);
@@ -62,16 +64,15 @@ TEST(Elbo, IsTheEvidenceLessTheDivergenceFromThePosterior) {
   EXPECT_NEAR(kl(q, posterior).item(), gap, 1e-15);
   EXPECT_NEAR(kLinear.log_evidence(kSeen).item(), evidence, 1e-15);
   EXPECT_NEAR(kLinear.elbo(kSeen, q).item() + gap, evidence, 1e-15);
-  EXPECT_NEAR(gap, 0.0384282243, 5.1e-11);
-  EXPECT_NEAR(evidence, -1.9486574894, 5.1e-11);
 }
 
-TEST(Elbo, AndTheGapAddUpToTheEvidenceForEveryModelPointAndQ) {
+// Whatever the model, the point and q.
+TEST(Elbo, AndTheGapAddUpToTheEvidence) {
   Rng rng(1);
   for (int i = 0; i < 1000; ++i) {
     const LinearGaussian<double> model{rng.normal(), std::exp(rng.normal())};
     const Numbers x = rng.normal<double>({1, 1});
-    const auto q = normal(rng.normal(), std::exp(rng.normal()));
+    const auto q = scalar_normal(rng.normal(), std::exp(rng.normal()));
     const double gap = kl(q, model.posterior(x)).item();
     EXPECT_GE(gap, 0);
     const double evidence = model.log_evidence(x).item();
@@ -86,15 +87,17 @@ TEST(Elbo, EvidenceIsTheIntegralOfTheJoint) {
   EXPECT_NEAR(std::log(0.01) + logsumexp(joint).item(), kLinear.log_evidence(kSeen).item(), 1e-12);
 }
 
-// ln p(x, z) - ln q(z) averages to the ELBO, and is ln p(x) for each single z when q is exact.
-TEST(Elbo, IsTheMeanOfLogRatiosWhichDoNotVaryAtThePosterior) {
+// ln p(x, z) - ln q(z) averages to the ELBO, and does not vary when q is exact: for each single z
+// it is ln p(x).
+TEST(Elbo, IsTheMeanOfLogRatios) {
   Rng rng(2);
-  const auto q = normal(0.5, 0.25), posterior = kLinear.posterior(kSeen);
+  const auto q = scalar_normal(0.5, 0.25);
+  const auto posterior = kLinear.posterior(kSeen);
   auto ratios = [&](const nn::Normal<double>& from) {
     const Var<double> z = from.sample(rng.normal<double>({100'000, 1}));
     return (kLinear.log_joint(kSeen, z) - from.log_prob(z)).value();
   };
-  const MonteCarloEstimate e = monte_carlo(ratios(q));
+  const Estimate e = estimate(ratios(q));
   EXPECT_LT(std::fabs(e.z_score(kLinear.elbo(kSeen, q).item())), 5);
   EXPECT_GT(std::fabs(e.z_score(kLinear.log_evidence(kSeen).item())), 5);
   EXPECT_LT(largest(ratios(posterior) - kLinear.log_evidence(kSeen).value()), 1e-12);
@@ -103,13 +106,12 @@ TEST(Elbo, IsTheMeanOfLogRatiosWhichDoNotVaryAtThePosterior) {
 // N(x; 1, 1) / N(x; -1, 1) = e^(2x), so P(dog | x) = 1 / (1 + e^(-2x) P(cat) / P(dog)).
 TEST(TwoClasses, ThePosteriorIsTheGradientOfLogsumexp) {
   const double x = 0.7;
-  for (const auto& [prior, expected] : {std::pair{0.5, 0.8021838886}, {0.3, 0.6347622805}}) {
+  for (double prior : {0.5, 0.3}) {
     const Numbers log_joint({2}, {std::log(prior) - 0.5 * (x - 1) * (x - 1),
                                   std::log(1 - prior) - 0.5 * (x + 1) * (x + 1)});
     const Numbers posterior =
         gradient_at(log_joint, [](const Var<double>& s) { return logsumexp(s); });
     EXPECT_NEAR(posterior(0), 1 / (1 + std::exp(-2 * x) * (1 - prior) / prior), 1e-15);
-    EXPECT_NEAR(posterior(0), expected, 5.1e-11);
     // With q = the posterior the ELBO is ln p(x); with another q it is less by their KL.
     const double evidence = logsumexp(log_joint).item();
     const Numbers other = log(Numbers({2}, {0.4, 0.6}));
@@ -129,23 +131,22 @@ TEST(Hmm, HasTheEvidenceAndThePosteriorOfTheUmbrellas) {
   const Numbers scores = hmm.scores({0, 0, 1}).value();
   auto log_evidence = [&](const Var<double>& s) { return hmm.log_evidence(s); };
   EXPECT_NEAR(std::exp(log_evidence(scores).item()), 0.120445, 1e-15);
-  EXPECT_NEAR(std::log(0.120445), -2.1165620618, 5.1e-11);
   const Numbers posterior = gradient_at(scores, log_evidence);
   const double rain[] = {0.45 * 0.2307 / 0.120445, 0.3105 * 0.31 / 0.120445, 0.022965 / 0.120445};
-  const double expected[] = {0.86192868, 0.79916144, 0.19066794};
   for (Index t = 0; t < 3; ++t) {
     EXPECT_NEAR(posterior(t, 0), rain[t], 1e-14);
     EXPECT_NEAR(posterior(t, 1), 1 - rain[t], 1e-14);
-    EXPECT_NEAR(rain[t], expected[t], 5.1e-9);
   }
 }
 
 // The gradient of ln p, forward-backward and all K^T paths: three ways, one posterior.
-TEST(Hmm, ThePosteriorIsTheSameByTapeByForwardBackwardAndByBruteForce) {
+TEST(Hmm, ThreeWaysGiveOnePosterior) {
   Rng rng(3);
   for (int trial = 0; trial < 20; ++trial) {
     const Hmm<double> hmm = trial == 0 ? weather() : random_hmm(rng);
-    const Index states = trial == 0 ? 2 : 3, symbols = trial == 0 ? 2 : 4, steps = 7;
+    const Index states = hmm.log_emission.extent(1);
+    const Index symbols = hmm.log_emission.extent(0);
+    const Index steps = 7;
     const Numbers scores = hmm.scores(rng.integers(steps, symbols)).value();
     auto log_evidence = [&](const Var<double>& s) { return hmm.log_evidence(s); };
     const Numbers paths = hmm.log_joint_of_paths(scores);
@@ -184,7 +185,8 @@ TEST(MeanField, ElboIsThatOfItsPaths) {
   const Hmm<double> hmm = random_hmm(rng);
   const Numbers scores = hmm.scores({2, 0, 3, 1}).value();
   const Numbers q = nn::softmax(Var<double>(rng.normal<double>({4, 3}))).value();
-  const Numbers log_q = log_paths_of(q), paths = hmm.log_joint_of_paths(scores);
+  const Numbers log_q = log_paths_of(q);
+  const Numbers paths = hmm.log_joint_of_paths(scores);
   EXPECT_NEAR(sum(exp(log_q)).item(), 1, 1e-14);
   const double elbo = hmm.mean_field_elbo(q, scores).item();
   EXPECT_NEAR(elbo, elbo_by_sum<double>(log_q, paths).item(), 1e-13);
@@ -210,7 +212,8 @@ TEST(MeanField, NoStepOfCoordinateAscentGoesDown) {
 }
 
 // q_1 = softmax(ln pi + scores_1 + sum_j q_2(j) ln A(., j)), and so on, by hand: at the best q each
-// satisfies its equation. Among all q on a fine grid none is better.
+// satisfies its equation. Among all q on a fine grid none is better. The ELBO there is from a loop
+// over these equations in plain Python.
 TEST(MeanField, CostsWhatItMustOnTheUmbrellas) {
   const Hmm<double> hmm = weather();
   const Numbers scores = hmm.scores({0, 0, 1}).value();
@@ -226,23 +229,26 @@ TEST(MeanField, CostsWhatItMustOnTheUmbrellas) {
     EXPECT_NEAR(std::log(q(t, 0) / q(t, 1)), odds, 1e-13);
   }
   const double best = hmm.mean_field_elbo(q, scores).item();
-  EXPECT_NEAR(best, -2.1700450743, 5.1e-11);
-  EXPECT_NEAR(std::log(0.120445) - best, 0.0534830125, 5.1e-11);
+  EXPECT_NEAR(best, -2.170045074265554, 1e-13);
   for (int i = 0; i < 9261; ++i) {
     auto p = [](int k) { return (k + 0.5) / 21; };
-    const double a = p(i / 441), b = p(i / 21 % 21), c = p(i % 21);
-    ASSERT_LT(hmm.mean_field_elbo(Numbers({3, 2}, {a, 1 - a, b, 1 - b, c, 1 - c}), scores).item(),
-              best);
+    const double a = p(i / 441);
+    const double b = p(i / 21 % 21);
+    const double c = p(i % 21);
+    const Numbers other({3, 2}, {a, 1 - a, b, 1 - b, c, 1 - c});
+    ASSERT_LT(hmm.mean_field_elbo(other, scores).item(), best);
   }
 }
 
 // With q = pPCA's posterior, each point's ELBO is its log-likelihood: here with the full covariance
 // of q, S = sigma^2 (W W^T + sigma^2 I)^-1, and W turned by a rotation.
-TEST(Elbo, OfPpcaWithItsExactPosteriorIsTheLogLikelihood) {
+TEST(Elbo, OfPpcaIsTheLogLikelihood) {
   Rng rng(7);
   const Numbers x = toy_points(kToyVariances, 200, rng);
   const auto [l, u] = symmetric_eigen(matmul_tn(x, x) / 200.0);
-  const double noise = 1.75 / 3, c = std::cos(0.4), s = std::sin(0.4);
+  const double noise = toy_variance_beyond(2) / 3;
+  const double c = std::cos(0.4);
+  const double s = std::sin(0.4);
   const Numbers stretch({2, 1}, {std::sqrt(l(0) - noise), std::sqrt(l(1) - noise)});
   const Numbers w = matmul(Numbers({2, 2}, {c, -s, s, c}), slice(u, 0, 0, 2) * stretch);  // (2, 5)
   const Numbers m = matmul_nt(w, w) + noise * identity<double>(2);
@@ -251,6 +257,7 @@ TEST(Elbo, OfPpcaWithItsExactPosteriorIsTheLogLikelihood) {
   const double trace = sum(matmul(spread, w) * w).item();  // tr(W^T S W)
   const MultivariateNormal<double> evidence{Numbers({5}),
                                             matmul_tn(w, w) + noise * identity<double>(5)};
+
   double total = 0;
   for (Index i = 0; i < 200; ++i) {
     const Numbers point = slice(x, 0, i, i + 1);
@@ -261,21 +268,27 @@ TEST(Elbo, OfPpcaWithItsExactPosteriorIsTheLogLikelihood) {
     EXPECT_NEAR(elbo, evidence.log_prob(point).item(), 1e-12);
     total += elbo / 200;
   }
-  EXPECT_NEAR(total, -7.3259186858, 5.1e-11);
+  EXPECT_NEAR(total, toy_log_likelihood(2), 1e-12);
 }
 
 TEST(Elbo, HasTheGradientsThatDifferencesShow) {
   Rng rng(8);
-  const Numbers x = rng.normal<double>({4, 1}), mean = rng.normal<double>({4, 1});
+  const Numbers x = rng.normal<double>({4, 1});
+  const Numbers mean = rng.normal<double>({4, 1});
   const Numbers log_var = rng.normal<double>({4, 1});
-  EXPECT_TRUE(gradcheck(
-      [&](const Vars& v) {
-        return kLinear.elbo(v[0], {v[1], v[2]});
-      },
-      {x, mean, log_var}));
+  const auto elbo = [](const Vars& v) {
+    const nn::Normal<double> q{v[1], v[2]};
+    return kLinear.elbo(v[0], q);
+  };
+  EXPECT_TRUE(gradcheck(elbo, {x, mean, log_var}));
   EXPECT_TRUE(gradcheck([&](const Vars& v) { return kLinear.log_joint(v[0], v[1]); }, {x, mean}));
   EXPECT_TRUE(gradcheck([&](const Vars& v) { return kLinear.log_evidence(v[0]); }, {x}));
-  const Numbers a = rng.normal<double>({5}), b = rng.normal<double>({5});
+}
+
+TEST(Hmm, HasTheGradientsThatDifferencesShow) {
+  Rng rng(8);
+  const Numbers a = rng.normal<double>({5});
+  const Numbers b = rng.normal<double>({5});
   EXPECT_TRUE(gradcheck([](const Vars& v) { return elbo_by_sum(v[0], v[1]); }, {a, b}));
   const Hmm<double> hmm = random_hmm(rng);
   const Numbers scores = hmm.scores({2, 0, 3, 3}).value();
