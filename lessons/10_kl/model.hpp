@@ -1,7 +1,7 @@
 #pragma once
-#include <cmath>
-
 #include "autograd/tape.hpp"
+#include "lessons/common/constants.hpp"
+#include "lessons/common/estimates.hpp"
 #include "nn/distributions.hpp"
 #include "nn/optimizers.hpp"
 
@@ -20,7 +20,6 @@ template <class T> Var<T> kl_by_sum(const Var<T>& log_p, const Var<T>& log_q, T 
 // A normal distribution in D dimensions whose coordinates may be correlated. The covariance is
 // positive definite; of a matrix A that is not symmetric, (A + A^T) / 2 is taken.
 template <class T> struct MultivariateNormal {
-  static constexpr double kLogTwoPi = 1.8378770664093454836;
   Var<T> mean;        // (D)
   Var<T> covariance;  // (D, D)
 
@@ -58,7 +57,7 @@ template <class T> struct NormalMixture {
   // ln p(x) = ln sum_k w_k N(x; m_k, s_k^2).   (N, 1) -> (N)
   Var<T> log_prob(const Var<T>& x) const {
     const Var<T> distance = square(x - means) * exp(-log_vars);  // (N, K), in units of s_k^2
-    const Tensor<T> height = weights * exp(T(-0.5) * (nn::Normal<T>::kLogTwoPi + log_vars));
+    const Tensor<T> height = weights * exp(T(-0.5) * (kLogTwoPi + log_vars));
     return log(sum(height * exp(-0.5 * distance), {1}));
   }
 };
@@ -67,6 +66,7 @@ template <class T> struct NormalMixture {
 // that is fine and long enough for them to be integrals to 1e-12.
 template <class T> struct TwoModes {
   static constexpr T kStep = T(0.01);
+
   Tensor<T> x = (arange<T>(2401) * kStep - T(12)).reshape({-1, 1});  // (N, 1), from -12 to 12
   NormalMixture<T> p{full<T>({2}, 0.5), Tensor<T>({2}, {-2, 2}), log(full<T>({2}, 0.25))};
   Var<T> log_p = p.log_prob(x);  // (N)
@@ -76,9 +76,11 @@ template <class T> struct TwoModes {
 
   Var<T> reverse(const nn::Normal<T>& q) const { return kl_by_sum(q.log_prob(x), log_p, kStep); }
 
-  // The q at which gradient descent on one of the two comes to rest, from N(start, 1).
+  // The q at which gradient descent comes to rest from N(start, 1): on forward KL, or on reverse
+  // KL.
   nn::Normal<T> fit(bool is_forward, T start) const {
-    Parameter<T> mean("mean", Tensor<T>({1, 1}, {start})), log_var("log_var", Tensor<T>({1, 1}));
+    Parameter<T> mean("mean", Tensor<T>({1, 1}, {start}));
+    Parameter<T> log_var("log_var", Tensor<T>({1, 1}));
     nn::Sgd<T> sgd({&mean, &log_var}, {.learning_rate = 0.2});
     for (int step = 0; step < 600; ++step) {
       Tape<T> tape;
@@ -90,28 +92,10 @@ template <class T> struct TwoModes {
   }
 };
 
-// The average of independent numbers as an estimate of their mean, and how far it may be off.
-struct MonteCarloEstimate {
-  double mean, variance;  // of the numbers
-  Index count;
-
-  // The standard deviation of the estimate itself.
-  double standard_error() const { return std::sqrt(variance / static_cast<double>(count)); }
-
-  // How many standard errors the estimate is above what it should be.
-  double z_score(double truth) const { return (mean - truth) / standard_error(); }
-};
-
-template <class T> MonteCarloEstimate monte_carlo(const Tensor<T>& numbers) {
-  const T average = mean(numbers).item();
-  return {average, mean(square(numbers - average)).item(), numbers.size()};
-}
-
 // KL(p || q) by Monte Carlo, for any p and q with a log_prob: the average of ln p(x) - ln q(x) over
-// points x that were drawn from p.
-template <class P, class Q, class T>
-MonteCarloEstimate kl_by_sampling(const P& p, const Q& q, const Var<T>& x) {
-  return monte_carlo((p.log_prob(x) - q.log_prob(x)).value());
+// points x, (N, D), that were drawn from p.
+template <class P, class Q> Estimate kl_by_sampling(const P& p, const Q& q, const Var<double>& x) {
+  return estimate((p.log_prob(x) - q.log_prob(x)).value());
 }
 
 }  // namespace gradus::lesson10
