@@ -3,7 +3,9 @@
 #include <functional>
 
 #include "autograd/tape.hpp"
+#include "lessons/common/linear_gaussian.hpp"
 #include "nn/distributions.hpp"
+#include "tensor/error.hpp"
 
 // Gradients of an expectation with respect to the distribution over which it is taken.
 //
@@ -33,77 +35,49 @@ inline Tensor<double> score_gradients(const Integrand& f, double mu, double sigm
   return gradient(sum((f(z) - baseline) * q.log_prob(z)), {q.mean})[0].value();
 }
 
-// z ~ N(0, 1), x | z ~ N(w z, 1), of which everything is known: p(z | x) = N(w x v, v) with
-// v = 1 / (1 + w^2), and p(x) = N(x; 0, 1 + w^2).
-struct LinearGaussianModel {
-  double w, x;
-
-  Var<double> log_likelihood(const Var<double>& z) const {  // ln p(x | z): (S)
-    return nn::Normal<double>{w * z, 0}.log_prob(x);
-  }
-
-  Var<double> log_prior(const Var<double>& z) const {  // ln p(z): (S)
-    return nn::Normal<double>::standard().log_prob(z);
-  }
-
-  nn::Normal<double> posterior() const {
-    const double v = 1 / (1 + w * w);
-    return {w * x * v, std::log(v)};
-  }
-
-  double log_evidence() const {
-    return nn::Normal<double>{0, std::log(1 + w * w)}.log_prob(x).item();
-  }
+// A number x that was seen, and the model that it came from: q is to become p(z | x).
+struct Observation {
+  LinearGaussian<double> model;
+  double x;
 };
 
+// By the score; and along the path, with the KL to the prior sampled, with it on paper, and with
+// q's parameters held still in ln q.
 enum class ElboEstimator { kScore, kMonteCarlo, kAnalyticKl, kPath };
 
 // What to differentiate with respect to q's parameters for an estimate of the ELBO's gradient, for
-// each sample: (S). All but kScore have the value of an ELBO at that sample too.
-inline Var<double> objective(ElboEstimator kind, const LinearGaussianModel& p,
+// each sample: (S). All but kScore have the value of an ELBO at that sample too. The baseline is
+// for kScore only.
+inline Var<double> objective(ElboEstimator kind, const Observation& seen,
                              const nn::Normal<double>& q, const Tensor<double>& noise,
                              double baseline = 0) {
-  const Var<double> z = q.sample(noise), fixed = stop_gradient(z);
+  const auto& [p, x] = seen;
+  const Var<double> z = q.sample(noise);
+  const Var<double> fixed = stop_gradient(z);
   switch (kind) {
     case ElboEstimator::kScore: {
-      const Var<double> f = p.log_likelihood(fixed) + p.log_prior(fixed) - q.log_prob(fixed);
+      const Var<double> f = p.log_joint(x, fixed) - q.log_prob(fixed);
       return stop_gradient(f - baseline) * q.log_prob(fixed);
     }
     case ElboEstimator::kMonteCarlo:
-      return p.log_likelihood(z) + p.log_prior(z) - q.log_prob(z);
+      return p.log_joint(x, z) - q.log_prob(z);
     case ElboEstimator::kAnalyticKl:
-      return p.log_likelihood(z) - kl(q, nn::Normal<double>::standard());
+      return p.decode(z).log_prob(x) - kl(q, nn::Normal<double>::standard());
     case ElboEstimator::kPath: {
       const nn::Normal<double> frozen{stop_gradient(q.mean), stop_gradient(q.log_var)};
-      return p.log_likelihood(z) + p.log_prior(z) - frozen.log_prob(z);
+      return p.log_joint(x, z) - frozen.log_prob(z);
     }
   }
   fail("objective: there is no such estimator");
 }
 
-// The S gradients of the ELBO with respect to q's mean.  noise: (S) -> (S)
-inline Tensor<double> elbo_gradients(ElboEstimator kind, const LinearGaussianModel& p, double mean,
+// The S gradients of the ELBO with respect to the mean of q = N(mean, variance).  noise: (S) -> (S)
+inline Tensor<double> elbo_gradients(ElboEstimator kind, const Observation& seen, double mean,
                                      double variance, const Tensor<double>& noise,
                                      double baseline = 0) {
   Tape<double> tape;
   const nn::Normal<double> q{tape.leaf(full<double>(noise.shape(), mean)), std::log(variance)};
-  return gradient(sum(objective(kind, p, q, noise, baseline)), {q.mean})[0].value();
+  return gradient(sum(objective(kind, seen, q, noise, baseline)), {q.mean})[0].value();
 }
-
-// The mean and the variance of S numbers, with their standard errors: the root of variance / S, and
-// of (m4 - variance^2) / S, where m4 is the mean fourth power of the distance from the mean.
-struct SampleMoments {
-  double mean, mean_error, variance, variance_error;
-
-  explicit SampleMoments(const Tensor<double>& g) {
-    const double n = static_cast<double>(g.size());
-    mean = gradus::mean(g).item();
-    const Tensor<double> squares = square(g - mean);
-    variance = sum(squares).item() / (n - 1);
-    mean_error = std::sqrt(variance / n);
-    const double m4 = gradus::mean(square(squares)).item();
-    variance_error = std::sqrt(std::max(0.0, m4 - variance * variance) / n);
-  }
-};
 
 }  // namespace gradus::lesson12
