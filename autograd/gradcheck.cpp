@@ -1,108 +1,194 @@
 #include "autograd/gradcheck.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <ostream>
+#include <utility>
 
+#include "autograd/operations.hpp"
+#include "autograd/scope_exit.hpp"
 #include "tensor/random.hpp"
 
 namespace gradus {
 namespace {
+
 using Vars = std::vector<Var<double>>;
 using Tensors = std::vector<Tensor<double>>;
 
-// A scalar function of some inputs: how they become leaves of the current tape, the function, and
-// the inputs' names.
+constexpr double kStep = 1e-4;
+constexpr Index kDirections = 64;  // random ones, of an input that is too large for every element
+
+// A function of some inputs: how these become leaves of the current tape, the function, and the
+// inputs' names.
 struct Problem {
   std::function<Vars(const Tensors&)> leaves;
   GradcheckFunction f;
   std::vector<std::string> names;
+
+  // The value of a scalar f.
+  double value(const Tensors& at) const {
+    const Tape<double> tape;
+    return f(leaves(at)).item();
+  }
+
+  // The gradients of a scalar f, as the tape has them.
+  Tensors gradients(const Tensors& at) const {
+    const Tape<double> tape;
+    const Vars xs = leaves(at);
+    Tensors result;
+    for (const Var<double>& g : gradient(f(xs), xs)) result.push_back(g.value());
+    return result;
+  }
 };
+
+// Two central differences along one direction, and the slope that they are extrapolated to.
+struct Difference {
+  double coarse;  // with step h
+  double fine;    // with step h / 2
+
+  double slope() const { return (4 * fine - coarse) / 3; }
+
+  // How fast the error falls with the step, if a is the right slope: as h^2.
+  double order(double a) const { return std::log2(std::fabs((coarse - a) / (fine - a))); }
+};
+
+Difference difference(const Problem& problem, const Tensors& inputs, std::size_t k,
+                      const Tensor<double>& direction, double h) {
+  auto central = [&](double step) {
+    Tensors above = inputs;
+    Tensors below = inputs;
+    above[k] = inputs[k] + direction * step;
+    below[k] = inputs[k] - direction * step;
+    return (problem.value(above) - problem.value(below)) / (2 * step);
+  };
+  return {central(h), central(h / 2)};
+}
+
+// The indices of element i of a shape.
+std::vector<Index> unravel(Index i, const Shape& shape) {
+  std::vector<Index> indices(shape.rank());
+  for (Index axis = shape.rank() - 1; axis >= 0; --axis) {
+    indices[axis] = i % shape[axis];
+    i /= shape[axis];
+  }
+  return indices;
+}
+
+// What is compared for one input: numbers of the tape and differences, in one shape.
+struct Comparison {
+  Tensor<double> analytic;  // by the tape
+  Tensor<double> numeric;   // by differences
+  Index checked = 0;
+  Index skipped = 0;
+  double worst_error = -1;  // relative
+  std::string worst;        // where it is, and both numbers
+};
+
+bool near_a_kink(double x, double distance, const std::vector<double>& kinks) {
+  return std::any_of(kinks.begin(), kinks.end(),
+                     [&](double kink) { return std::fabs(x - kink) <= distance; });
+}
+
+// Compares the gradient with respect to input k with differences: element by element, or along
+// random directions. A difference may be off by `noise`, which is rounding.
+Comparison compare_input(const Problem& problem, const Tensors& inputs, std::size_t k,
+                         const Tensor<double>& gradient, double noise,
+                         const GradcheckOptions& options, Rng& rng) {
+  const Tensor<double>& x = inputs[k];
+  const bool by_element = x.size() <= options.max_elements;
+  const Shape shape = by_element ? x.shape() : Shape{kDirections};
+  Comparison result;
+  result.analytic = Tensor<double>(shape);
+  result.numeric = Tensor<double>(shape);
+  for (Index i = 0; i < shape.size(); ++i) {
+    const double scale = by_element ? std::max(1.0, std::fabs(x.data()[i])) : 1;
+    const double h = kStep * scale;
+    if (by_element && near_a_kink(x.data()[i], 2 * h, options.kinks)) {
+      ++result.skipped;
+      continue;
+    }
+    ++result.checked;
+
+    Tensor<double> direction(x.shape());
+    if (by_element)
+      direction.mutable_data()[i] = 1;
+    else
+      direction = rng.normal<double>(x.shape());
+    const Difference d = difference(problem, inputs, k, direction, h);
+    const double a = sum(gradient * direction).item();
+    result.analytic.mutable_data()[i] = a;
+    result.numeric.mutable_data()[i] = d.slope();
+
+    const double size = std::max(std::fabs(a), std::fabs(d.slope()));
+    const double error = std::fabs(a - d.slope()) / (size + noise / options.tolerance);
+    if (error <= result.worst_error) continue;
+    result.worst_error = std::isnan(error) ? std::numeric_limits<double>::infinity() : error;
+    result.worst = fmt::format(
+        "{} {}:\n  tape       {:.12g}\n  difference {:.12g}\n  relative error {:.2e}; order of "
+        "convergence {:.1f}, where 2 is right",
+        by_element ? "element" : "random direction", to_string(unravel(i, shape)), a, d.slope(),
+        error, d.order(a));
+  }
+  return result;
+}
 
 // How a wrong gradient usually comes about, from how it differs from the right one.
 std::string likely_cause(const Tensor<double>& analytic, const Tensor<double>& numeric) {
-  const double aa = sum(square(analytic)).item(), an = sum(analytic * numeric).item();
+  const double aa = sum(square(analytic)).item();
+  const double an = sum(analytic * numeric).item();
   const double nn = sum(square(numeric)).item();
   if (aa == 0) return "it is zero: is the rule missing, or was .value() taken on the way?";
-  const double ratio = an / nn, rest = std::sqrt(std::max(0.0, aa / nn - ratio * ratio));
+
+  // analytic = ratio numeric + something orthogonal, whose relative length is `rest`.
+  const double ratio = an / nn;
+  const double rest = std::sqrt(std::max(0.0, aa / nn - ratio * ratio));
   if (std::fabs(ratio + 1) < 1e-4 && rest < 1e-4) return "the sign is wrong";
   if (rest < 1e-4 * std::fabs(ratio))
     return fmt::format("it is {:.6g} times the right one everywhere: a factor is wrong", ratio);
-  if (analytic.rank() == 2 && analytic.shape()[0] == analytic.shape()[1] &&
-      sum(square(transpose(analytic) - numeric)).item() < 1e-8 * nn)
+
+  const bool is_square = analytic.rank() == 2 && analytic.shape()[0] == analytic.shape()[1];
+  if (is_square && sum(square(transpose(analytic) - numeric)).item() < 1e-8 * nn)
     return "it is right but for a transpose";
   return "some elements are right and others wrong: look for a mask, an index, a missing sum over "
          "a broadcast axis, or a kink that was not declared";
 }
 
-// Checks the gradient of a scalar problem; `order` names it in the report.
+// What is wrong with the gradient of an input; empty when it is right.
+std::string complaint(const Comparison& c, const std::string& name, const Shape& shape,
+                      double noise, double tolerance) {
+  const bool is_zero =
+      shape.size() == 0 || max(maximum(abs(c.analytic), abs(c.numeric))).item() <= 1000 * noise;
+  if (is_zero)
+    return fmt::format(
+        "the gradient of input {} {} is zero everywhere: this check has no power; "
+        "choose other inputs, or do not check this one",
+        name, shape);
+  if (c.worst_error > tolerance)
+    return fmt::format("the gradient of input {} {} is wrong at {}\n  likely cause: {}", name,
+                       shape, c.worst, likely_cause(c.analytic, c.numeric));
+  return "";
+}
+
+// Checks the gradients of a scalar problem; `order` names them in the report.
 GradcheckReport check_scalar(const Problem& problem, const Tensors& inputs,
                              const GradcheckOptions& options, const char* order) {
-  GradcheckReport report;
-  Tensors analytic;
-  {
-    const Tape<double> tape;
-    const Vars leaves = problem.leaves(inputs);
-    for (const Var<double>& g : gradient(problem.f(leaves), leaves)) analytic.push_back(g.value());
-  }
-  auto value = [&](const Tensors& at) {
-    const Tape<double> tape;
-    return problem.f(problem.leaves(at)).item();
-  };
-  constexpr double kStep = 1e-4;
+  const Tensors gradients = problem.gradients(inputs);
   // Rounding in f is an error of |f| eps / h in a difference; 0.1 % of a gradient should exceed it.
-  const double noise = 20 * 0x1p-52 * (std::fabs(value(inputs)) + 1) / kStep;
+  const double noise = 20 * 0x1p-52 * (std::fabs(problem.value(inputs)) + 1) / kStep;
   Rng rng(options.seed);
+  GradcheckReport report;
   for (std::size_t k = 0; k < inputs.size(); ++k) {
-    const Tensor<double>& x = inputs[k];
-    const bool each = x.size() <= options.max_elements;  // element, or random directions
-    const Shape shape = each ? x.shape() : Shape{64};
-    Tensor<double> tape(shape), difference(shape);
-    double worst_error = -1;
-    std::string worst;
-    for (Index i = 0; i < shape.size(); ++i) {
-      const double scale = each ? std::max(1.0, std::fabs(x.data()[i])) : 1, h = kStep * scale;
-      if (each && std::any_of(options.kinks.begin(), options.kinks.end(), [&](double kink) {
-            return std::fabs(x.data()[i] - kink) <= 2 * h;
-          })) {
-        ++report.skipped;
-        continue;
-      }
-      ++report.checked;
-      Tensor<double> direction = each ? Tensor<double>(x.shape()) : rng.normal<double>(x.shape());
-      if (each) direction.mutable_data()[i] = 1;
-      auto central = [&](double step) {
-        Tensors above = inputs, below = inputs;
-        above[k] = x + direction * step;
-        below[k] = x - direction * step;
-        return (value(above) - value(below)) / (2 * step);
-      };
-      const double coarse = central(h), fine = central(h / 2), d = (4 * fine - coarse) / 3;
-      const double a = sum(analytic[k] * direction).item();
-      tape.mutable_data()[i] = a;
-      difference.mutable_data()[i] = d;
-      const double size = std::max(std::fabs(a), std::fabs(d));
-      const double error = std::fabs(a - d) / (size + noise / options.tolerance);
-      if (error <= worst_error) continue;
-      worst_error = std::isnan(error) ? INFINITY : error;
-      std::vector<Index> place(shape.rank());
-      for (Index axis = shape.rank() - 1, rest = i; axis >= 0; rest /= shape[axis--])
-        place[axis] = rest % shape[axis];
-      worst = fmt::format(
-          "{} {}:\n  tape       {:.12g}\n  difference {:.12g}\n  relative error {:.2e}; order of "
-          "convergence {:.1f}, where 2 is right",
-          each ? "element" : "random direction", to_string(place), a, d, error,
-          std::log2(std::fabs((coarse - a) / (fine - a))));
+    const Comparison c = compare_input(problem, inputs, k, gradients[k], noise, options, rng);
+    report.checked += c.checked;
+    report.skipped += c.skipped;
+    report.worst_error = std::max(report.worst_error, c.worst_error);
+    const std::string wrong =
+        complaint(c, problem.names[k], inputs[k].shape(), noise, options.tolerance);
+    if (!wrong.empty()) {
+      report.text = fmt::format("{}: {}", order, wrong);
+      return report;
     }
-    report.worst_error = std::max(report.worst_error, worst_error);
-    if (x.empty() || max(maximum(abs(tape), abs(difference))).item() <= 1000 * noise)
-      report.text = fmt::format(
-          "{}: the gradient of input {} {} is zero everywhere: this check has "
-          "no power; choose other inputs, or do not check this one",
-          order, problem.names[k], x.shape());
-    else if (worst_error > options.tolerance)
-      report.text =
-          fmt::format("{}: the gradient of input {} {} is wrong at {}\n  likely cause: {}", order,
-                      problem.names[k], x.shape(), worst, likely_cause(tape, difference));
-    if (!report.text.empty()) return report;
   }
   report.ok = true;
   report.text = fmt::format("{} ok: {} numbers, worst relative error {:.1e}", order, report.checked,
@@ -110,33 +196,49 @@ GradcheckReport check_scalar(const Problem& problem, const Tensors& inputs,
   return report;
 }
 
-GradcheckReport check(const Problem& problem, const Tensors& inputs,
-                      const GradcheckOptions& options) {
-  Rng rng(options.seed + 1);
-  Problem first = problem, second = problem;
+// f . cotangent for fixed random numbers in the shape of f: a scalar whose gradient goes through
+// every element of f with a weight of its own.
+Problem contracted(const Problem& problem, const Tensors& inputs, Rng& rng) {
   Shape shape;
   {
     const Tape<double> tape;
     shape = problem.f(problem.leaves(inputs)).shape();
   }
-  first.f = [&, cotangent = rng.normal<double>(shape)](const Vars& x) {
-    return sum(problem.f(x) * cotangent);
+  Problem result = problem;
+  result.f = [f = problem.f, cotangent = rng.normal<double>(shape)](const Vars& x) {
+    return sum(f(x) * cotangent);
   };
-  GradcheckReport report = check_scalar(first, inputs, options, "first derivative");
-  if (!report || !options.second_order) return report;
-  // The gradient of (gradient . direction), for a random direction, is a Hessian-vector product.
+  return result;
+}
+
+// gradient . direction for a fixed random direction, whose own gradient is a product of the Hessian
+// with that direction.
+Problem slope_along_a_direction(const Problem& scalar, const Tensors& inputs, Rng& rng) {
   Tensors directions;
   for (const Tensor<double>& x : inputs) directions.push_back(rng.normal<double>(x.shape()));
-  second.f = [&](const Vars& x) {
-    const Vars g = gradient(first.f(x), x, {.create_graph = true});
+  Problem result = scalar;
+  result.f = [f = scalar.f, directions](const Vars& x) {
+    const Vars g = gradient(f(x), x, {.create_graph = true});
     Var<double> total = 0;
     for (std::size_t k = 0; k < g.size(); ++k) total = total + sum(g[k] * directions[k]);
     return total;
   };
-  GradcheckReport again = check_scalar(second, inputs, options, "second derivative");
-  again.text = report.text + "\n" + again.text;
-  return again;
+  return result;
 }
+
+GradcheckReport check(const Problem& problem, const Tensors& inputs,
+                      const GradcheckOptions& options) {
+  Rng rng(options.seed + 1);
+  const Problem scalar = contracted(problem, inputs, rng);
+  const GradcheckReport first = check_scalar(scalar, inputs, options, "first derivative");
+  if (!first || !options.second_order) return first;
+
+  const Problem slope = slope_along_a_direction(scalar, inputs, rng);
+  GradcheckReport second = check_scalar(slope, inputs, options, "second derivative");
+  second.text = first.text + "\n" + second.text;
+  return second;
+}
+
 }  // namespace
 
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
@@ -145,12 +247,13 @@ std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
 
 GradcheckReport gradcheck(const GradcheckFunction& f, const Tensors& inputs,
                           const GradcheckOptions& options) {
-  auto leaves = [](const Tensors& values) {
+  Problem problem;
+  problem.f = f;
+  problem.leaves = [](const Tensors& values) {
     Vars result;
     for (const Tensor<double>& x : values) result.push_back(Tape<double>::current()->leaf(x));
     return result;
   };
-  Problem problem{leaves, f, {}};
   for (std::size_t k = 0; k < inputs.size(); ++k) problem.names.push_back(std::to_string(k));
   return check(problem, inputs, options);
 }
@@ -158,20 +261,24 @@ GradcheckReport gradcheck(const GradcheckFunction& f, const Tensors& inputs,
 GradcheckReport gradcheck(const std::function<Var<double>()>& f,
                           const std::vector<Parameter<double>*>& parameters,
                           const GradcheckOptions& options) {
-  auto leaves = [&](const Tensors& values) {
+  auto set_values = [&](const Tensors& values) {
     for (std::size_t k = 0; k < values.size(); ++k) parameters[k]->set_value(values[k]);
+  };
+  Problem problem;
+  problem.f = [&](const Vars&) { return f(); };
+  problem.leaves = [&](const Tensors& values) {
+    set_values(values);
     Vars result;
     for (const Parameter<double>* p : parameters) result.push_back(*p);
     return result;
   };
-  Problem problem{leaves, [&](const Vars&) { return f(); }, {}};
   Tensors values;
   for (const Parameter<double>* p : parameters) {
     values.push_back(p->value());
     problem.names.push_back(p->name());
   }
-  auto restore = [&](void*) { leaves(values); };
-  const std::unique_ptr<void, decltype(restore)> guard(&values, restore);
+  const ScopeExit restore([&] { set_values(values); });
   return check(problem, values, options);
 }
+
 }  // namespace gradus

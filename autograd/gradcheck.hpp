@@ -1,11 +1,15 @@
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <iosfwd>
+#include <string>
+#include <vector>
 
-#include "autograd/operations.hpp"
 #include "autograd/tape.hpp"
 
+// Compares the tape's gradients with finite differences, in double.
 namespace gradus {
+
 struct GradcheckOptions {
   bool second_order = false;    // check the gradient's gradient as well
   double tolerance = 1e-6;      // of an element, relative
@@ -18,19 +22,24 @@ struct GradcheckReport {
   bool ok = false;
   std::string text;        // what was checked, or what is wrong, where, and what usually causes it
   double worst_error = 0;  // relative, over all elements
-  Index checked = 0, skipped = 0;
+  Index checked = 0;       // elements, or random directions
+  Index skipped = 0;       // elements, for a kink
 
   explicit operator bool() const { return ok; }
 };
 
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
-// Compares the tape's gradient of f with finite differences, for every element of every input:
+
+using GradcheckFunction = std::function<Var<double>(const std::vector<Var<double>>&)>;
+
+// Checks every element of the gradient of f with respect to every input:
+//
 //     EXPECT_TRUE(gradcheck([](auto& x) { return softmax(x[0] * x[1]); }, {a, b}));
+//
 // f's output, of any shape, is contracted with random numbers first (the gradient of a mere sum can
 // be zero where a rule is wrong: softmax). The difference is the central one for two steps, h and
 // h/2, extrapolated: (4 D(h/2) - D(h)) / 3, whose error is O(h^4). The check fails when the
 // gradient with respect to an input is zero everywhere, because then it has shown nothing.
-using GradcheckFunction = std::function<Var<double>(const std::vector<Var<double>>&)>;
 GradcheckReport gradcheck(const GradcheckFunction& f, const std::vector<Tensor<double>>& inputs,
                           const GradcheckOptions& options = {});
 
@@ -38,4 +47,5 @@ GradcheckReport gradcheck(const GradcheckFunction& f, const std::vector<Tensor<d
 GradcheckReport gradcheck(const std::function<Var<double>()>& f,
                           const std::vector<Parameter<double>*>& parameters,
                           const GradcheckOptions& options = {});
+
 }  // namespace gradus

@@ -1,36 +1,83 @@
 #include "autograd/tape.hpp"
 
-#include "autograd/operations.hpp"
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdio>
+#include <exception>
+
+#include <fmt/format.h>
+
+#include "autograd/elementwise.hpp"
+#include "autograd/record.hpp"
+#include "autograd/scope_exit.hpp"
 
 namespace gradus {
 namespace {
+
 template <class T> bool has_nan(const Tensor<T>& x) {
   return std::any_of(x.begin(), x.end(), [](T v) { return std::isnan(v); });
 }
 
-std::atomic<std::uint64_t> tapes_made{0};
-}  // namespace
-
-template <class T> Index Var<T>::find_node() const {
-  Tape<T>* const tape = Tape<T>::current_;
-  if (parameter_) {
-    if (!tape || !tape->recording_) return -1;
-    auto leaf = tape->leaves_.find(parameter_);
-    if (leaf == tape->leaves_.end()) {
-      const Var node = tape->push(parameter_->name_.c_str(), value_);
-      leaf = tape->leaves_.emplace(parameter_, node.node_).first;
-    }
-    return leaf->second;
-  }
-  if (!tape || tape->id_ != tape_)
-    fail("a value of shape {} was recorded on a tape that is {}; use .value() for its numbers",
-         shape(), tape ? "not the current one" : "gone");
-  return tape->recording_ ? node_ : -1;
+std::uint64_t new_tape_id() {
+  static std::atomic<std::uint64_t> tapes_made{0};
+  return ++tapes_made;
 }
 
-template <class T> void Var<T>::become_leaf_of(const Parameter<T>& parameter) {
-  node_ = parameter.node();
-  if (node_ >= 0) tape_ = Tape<T>::current_->id_;
+// A name inside of double quotes, as DOT wants it.
+std::string escaped(const char* name) {
+  std::string text;
+  for (const char* c = name; *c; ++c) {
+    if (*c == '"' || *c == '\\') text += '\\';
+    text += *c;
+  }
+  return text;
+}
+
+// A line of a node's label in DOT; nothing where x is empty or has more than 4 elements.
+template <class T> std::string label_line(const char* what, const Tensor<T>& x) {
+  if (x.empty() || x.size() > 4) return "";
+  std::string text = fmt::format("\\n{} =", what);
+  for (T v : x) text += fmt::format(" {:.4g}", v);
+  return text;
+}
+
+// Mutable, but behind a function, so that it is there whatever is initialised first.
+std::set<std::string>& mutable_operation_names() {
+  static std::set<std::string> names;
+  return names;
+}
+
+}  // namespace
+
+// ---- The names of operations -------------------------------------------------------------------
+
+const std::set<std::string>& operation_names() { return mutable_operation_names(); }
+
+const char* detail::enter_operation(const char* name) {
+  mutable_operation_names().insert(name);
+  return name;
+}
+
+// ---- Var and Parameter -------------------------------------------------------------------------
+
+template <class T> void Var<T>::fail_for_tape() const {
+  fail("a value of shape {} was recorded on a tape that is {}; use .value() for its numbers",
+       shape(), Tape<T>::current_ ? "not the current one" : "gone");
+}
+
+template <class T> Index Var<T>::node() const {
+  const Tape<T>* const tape = Tape<T>::current_;
+  if (!parameter_ && tape_ == 0) return -1;
+  if (!parameter_ && !(tape && tape->id_ == tape_)) fail_for_tape();
+  return tape ? tape->node_of(*this) : -1;
+}
+
+template <class T> void Var<T>::become_leaf_of(Parameter<T>& parameter) {
+  Tape<T>* const tape = Tape<T>::current_;
+  if (!tape || !tape->recording_) return;
+  node_ = tape->find_or_add_leaf(parameter);
+  tape_ = tape->id_;
 }
 
 template <class T>
@@ -45,91 +92,174 @@ template <class T> void Parameter<T>::set_value(Tensor<T> value) {
          this->shape());
   this->value_ = std::move(value);
 }
-template <class T> constinit thread_local Tape<T>* Tape<T>::current_ = nullptr;
+
+template <class T> void Parameter<T>::add_gradient(const Tensor<T>& gradient) {
+  if (gradient.shape() != this->shape())
+    fail("parameter {}: a gradient of shape {} does not fit its shape {}", name_, gradient.shape(),
+         this->shape());
+  if (grad.empty())
+    grad = gradient;
+  else
+    grad += gradient;
+}
+
+// ---- Recording ---------------------------------------------------------------------------------
 
 template <class T>
-Tape<T>::Tape(TapeOptions options) : outer_(current_), id_(++tapes_made), options_(options) {
+Tape<T>::Tape(TapeOptions options)
+    : outer_(current_),
+      id_(new_tape_id()),
+      options_(options),
+      nodes_(&recycled_memory),
+      rule_memory_(&recycled_memory),
+      edges_(&recycled_memory) {
   current_ = this;
 }
 
-template <class T> Var<T> Tape<T>::push(const char* name, Tensor<T> value) {
+template <class T> Tape<T>::~Tape() {
+  if (current_ != this) {
+    fmt::print(stderr,
+               "Tape: it dies before one that was made later, or in another thread than the one "
+               "that made it; tapes nest, so make each a local variable\n");
+    std::terminate();
+  }
+  current_ = outer_;
+}
+
+template <class T> Var<T> Tape<T>::push(const char* name, Tensor<T>&& value) {
   if (options_.find_nan && has_nan(value))
     fail("{}: its result of shape {} (node {}) is the first to hold a NaN", name, value.shape(),
          nodes_.size());
   if (options_.keep_values) kept_.push_back({value, {}});
+  Node& node = nodes_.emplace_back();
+  node.name = name;
+  node.shape = value.shape();
+  node.edges = std::ssize(edges_);
   Var<T> z(std::move(value));
   z.tape_ = id_;
-  z.node_ = size();
-  Node& node = nodes_.emplace_back();
-  node.name = name, node.shape = z.shape(), node.edges = std::ssize(edges_);
+  z.node_ = size() - 1;
   return z;
 }
 
-// The gradient of y with respect to every node up to y's; an empty one where there is none.
-template <class T>
-std::pmr::vector<Var<T>> Tape<T>::sweep(const char* operation, const Var<T>& y, Sweep kind) {
+template <class T> Index Tape<T>::find_leaf(Parameter<T>& parameter) const {
+  const auto leaf = leaves_.find(&parameter);
+  return leaf == leaves_.end() ? -1 : leaf->second;
+}
+
+template <class T> Index Tape<T>::find_or_add_leaf(Parameter<T>& parameter) {
+  Index node = find_leaf(parameter);
+  if (node < 0) {
+    node = push(parameter.name().c_str(), Tensor<T>(parameter.value_)).node_;
+    leaves_.emplace(&parameter, node);
+  }
+  return node;
+}
+
+// Where the edges of a node end in edges_.
+template <class T> Index Tape<T>::edges_end(Index node) const {
+  return node + 1 < size() ? nodes_[node + 1].edges : std::ssize(edges_);
+}
+
+template <class T> std::span<const typename Tape<T>::Edge> Tape<T>::edges_of(Index node) const {
+  const Index begin = nodes_[node].edges;
+  return std::span(edges_).subspan(begin, edges_end(node) - begin);
+}
+
+// ---- Sweeping ----------------------------------------------------------------------------------
+
+// Where the sweep begins: the node of y. Throws Error when there is no way to sweep from there.
+template <class T> Index Tape<T>::node_to_sweep_from(const char* operation, const Var<T>& y) const {
   if (spent_)
     fail("{}: this tape's backward has been run; make a new Tape for each step", operation);
   if (y.value_.size() != 1)
     fail("{}: {} is no scalar, which alone has a gradient; take the sum or mean", operation,
          y.shape());
-  const Index last = y.node();
-  if (last < 0)
+  const Index node = y.node();
+  if (node < 0)
     fail("{}: the result is a constant: nothing that this tape recorded led to it", operation);
+  return node;
+}
+
+// The gradient of y with respect to every node up to y's.
+template <class T>
+typename Tape<T>::Gradients Tape<T>::sweep(const char* operation, const Var<T>& y, Sweep kind) {
+  const Index last = node_to_sweep_from(operation, y);
   const bool free_behind = kind == Sweep::kBackward;
-  const auto resume = [this](void*) { recording_ = !spent_; };
-  const std::unique_ptr<void, decltype(resume)> guard(this, resume);
+  const ScopeExit record_again([this] { recording_ = !spent_; });
   recording_ = kind == Sweep::kCreateGraph;
   spent_ = free_behind;
-  std::pmr::vector<Var<T>> gradients(last + 1, &recycled_memory);
+
+  Gradients gradients(last + 1, &recycled_memory);
   gradients[last] = full<T>(y.shape(), 1);
-  for (Index i = last; i >= 0; --i) {
-    if (gradients[i].value_.empty()) continue;
-    if (options_.keep_values) kept_[i].second = gradients[i].value_;
-    const Index first = nodes_[i].edges, end = first + std::ssize(edges_of(i));
-    if (first == end) continue;
-    const Var<T> dz = free_behind ? std::move(gradients[i]) : gradients[i];
-    for (Index e = first; e < end; ++e) {
-      Var<T> dx = (*edges_[e].rule)(dz);
-      Edge<T>& edge = edges_[e];  // found only now, because the rule may have recorded
-      const Node &node = nodes_[i], &input = nodes_[edge.input];
-      if (dx.shape() != input.shape)
-        fail("{}: the rule of '{}' gave {} for its input '{}' {}; is a sum_to missing?", operation,
-             node.name, dx.shape(), input.name, input.shape);
-      if (options_.find_nan && has_nan(dx.value_))
-        fail(
-            "{}: the first NaN is from the rule of '{}' (node {}, {}) for its input '{}' (node {})",
-            operation, node.name, i, node.shape, input.name, edge.input);
-      Var<T>& sum = gradients[edge.input];
-      if (sum.value_.empty())
-        sum = std::move(dx);
-      else if (recording_)
-        sum = sum + dx;
-      else
-        sum.value_ += dx.value_;
-      if (free_behind) edge.rule = nullptr;
-    }
+  for (Index node = last; node >= 0; --node) {
+    if (gradients[node].value_.empty()) continue;
+    if (options_.keep_values) kept_[node].gradient = gradients[node].value_;
+    if (nodes_[node].edges == edges_end(node)) continue;  // a leaf keeps its gradient
+    const Var<T> dz = free_behind ? std::move(gradients[node]) : gradients[node];
+    pass_on(operation, node, dz, gradients);
   }
   return gradients;
 }
 
+// Sends dz, the gradient with respect to a node, on to the node's inputs, and lets go what a rule
+// captured when this was its last use. The rules may record, so nothing that points into the tape's
+// lists is held across them.
+template <class T>
+void Tape<T>::pass_on(const char* operation, Index node, const Var<T>& dz, Gradients& gradients) {
+  const Index end = edges_end(node);
+  for (Index e = nodes_[node].edges; e < end; ++e) {
+    Var<T> dx = (*edges_[e].rule)(dz);
+    const Index input = edges_[e].input;
+    if (dx.shape() != nodes_[input].shape) fail_for_shape(operation, node, input, dx);
+    if (options_.find_nan) check_nan(operation, node, input, dx);
+    accumulate(gradients[input], std::move(dx));
+    if (spent_) edges_[e].rule = nullptr;
+  }
+}
+
+template <class T>
+void Tape<T>::fail_for_shape(const char* operation, Index node, Index input,
+                             const Var<T>& dx) const {
+  fail("{}: the rule of '{}' gave {} for its input '{}' {}; is a sum_to missing?", operation,
+       nodes_[node].name, dx.shape(), nodes_[input].name, nodes_[input].shape);
+}
+
+template <class T>
+void Tape<T>::check_nan(const char* operation, Index node, Index input, const Var<T>& dx) const {
+  if (has_nan(dx.value_))
+    fail("{}: the first NaN is from the rule of '{}' (node {}, {}) for its input '{}' (node {})",
+         operation, nodes_[node].name, node, nodes_[node].shape, nodes_[input].name, input);
+}
+
+// sum + dx, recorded when the sweep is, and otherwise in place.
+template <class T> void Tape<T>::accumulate(Var<T>& sum, Var<T> dx) const {
+  if (sum.value_.empty())
+    sum = std::move(dx);
+  else if (recording_)
+    sum = sum + dx;
+  else
+    sum.value_ += dx.value_;
+}
+
 template <class T> void Tape<T>::backward(const Var<T>& loss) {
-  const std::pmr::vector<Var<T>> gradients = sweep("backward", loss, Sweep::kBackward);
-  for (Edge<T>& edge : edges_) edge.rule = nullptr;  // also where the loss does not depend on it
-  for (const auto& [p, node] : leaves_) {
-    const Tensor<T> g = node < std::ssize(gradients) ? gradients[node].value_ : Tensor<T>();
-    if (!g.empty()) p->grad.empty() ? p->grad = g : p->grad += g;
+  const Gradients gradients = sweep("backward", loss, Sweep::kBackward);
+  for (Edge& edge : edges_) edge.rule = nullptr;  // also where the loss does not depend on it
+  for (const auto& [parameter, node] : leaves_) {
+    const bool before_the_loss = node < std::ssize(gradients);
+    if (before_the_loss && !gradients[node].value_.empty())
+      parameter->add_gradient(gradients[node].value_);
   }
 }
 
 template <class T>
 std::vector<Var<T>> gradient(const Var<T>& y, const std::vector<Var<T>>& xs,
                              GradientOptions options) {
-  if (!Tape<T>::current_)
-    fail("gradient: no tape is alive; make one before computing what to derive");
-  const auto kind =
-      options.create_graph ? Tape<T>::Sweep::kCreateGraph : Tape<T>::Sweep::kKeepGraph;
-  const std::pmr::vector<Var<T>> gradients = Tape<T>::current_->sweep("gradient", y, kind);
+  Tape<T>* const tape = Tape<T>::current_;
+  if (!tape) fail("gradient: no tape is alive; make one before computing what to derive");
+  using Sweep = typename Tape<T>::Sweep;
+  const auto gradients =
+      tape->sweep("gradient", y, options.create_graph ? Sweep::kCreateGraph : Sweep::kKeepGraph);
+
   std::vector<Var<T>> result;
   for (const Var<T>& x : xs) {
     const Index node = x.node();
@@ -140,38 +270,33 @@ std::vector<Var<T>> gradient(const Var<T>& y, const std::vector<Var<T>>& xs,
   return result;
 }
 
+// ---- Showing what was recorded -----------------------------------------------------------------
+
 template <class T> std::string Tape<T>::table() const {
   std::string text = fmt::format("{:>5}  {:<24} {:<16} inputs\n", "node", "operation", "shape");
   for (Index i = 0; i < size(); ++i) {
-    const Node& node = nodes_[i];
-    text += fmt::format("{:>5}  {:<24} {:<16}", i, node.name, node.shape.str());
-    const char* before = " ";
-    for (const Edge<T>& edge : edges_of(i))
-      text += std::exchange(before, ", ") + std::to_string(edge.input);
+    text += fmt::format("{:>5}  {:<24} {:<16}", i, nodes_[i].name, nodes_[i].shape.str());
+    const char* separator = " ";
+    for (const Edge& edge : edges_of(i)) {
+      text += separator + std::to_string(edge.input);
+      separator = ", ";
+    }
     text += '\n';
   }
   return text;
 }
 
 template <class T> std::string Tape<T>::to_dot() const {
-  auto numbers = [&](const char* name, Index i, auto member) {  // of at most 4 elements
-    std::string text;
-    const Tensor<T> x = options_.keep_values ? kept_[i].*member : Tensor<T>();
-    if (x.empty() || x.size() > 4) return text;
-    text = fmt::format("\\n{} =", name);
-    for (T v : x) text += fmt::format(" {:.4g}", v);
-    return text;
-  };
+  const char* const leaf_style = ", style=filled, fillcolor=\"#dbe9f6\"";
   std::string text =
       "digraph tape {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n";
   for (Index i = 0; i < size(); ++i) {
-    const Node& node = nodes_[i];
-    std::string name;
-    for (const char* c = node.name; *c; ++c) name.append(*c == '"' || *c == '\\' ? "\\" : "") += *c;
-    text += fmt::format("  n{} [label=\"{} {}{}{}\"{}];\n", i, name, node.shape,
-                        numbers("value", i, &Kept::first), numbers("gradient", i, &Kept::second),
-                        edges_of(i).empty() ? ", style=filled, fillcolor=\"#dbe9f6\"" : "");
-    for (const Edge<T>& edge : edges_of(i)) text += fmt::format("  n{} -> n{};\n", edge.input, i);
+    const Kept kept = options_.keep_values ? kept_[i] : Kept();
+    text +=
+        fmt::format("  n{} [label=\"{} {}{}{}\"{}];\n", i, escaped(nodes_[i].name), nodes_[i].shape,
+                    label_line("value", kept.value), label_line("gradient", kept.gradient),
+                    edges_of(i).empty() ? leaf_style : "");
+    for (const Edge& edge : edges_of(i)) text += fmt::format("  n{} -> n{};\n", edge.input, i);
   }
   return text + "}\n";
 }
@@ -183,4 +308,5 @@ template <class T> std::string Tape<T>::to_dot() const {
   template std::vector<Var<T>> gradient(const Var<T>&, const std::vector<Var<T>>&, GradientOptions);
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)
+
 }  // namespace gradus

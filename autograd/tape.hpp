@@ -1,12 +1,20 @@
 #pragma once
+#include <cstdint>
 #include <map>
 #include <memory>
+#include <memory_resource>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "autograd/var.hpp"
 
 namespace gradus {
+
 struct TapeOptions {
-  bool keep_values = false;  // of every node, and its gradient, for table() and to_dot()
+  bool keep_values = false;  // of every node, and its gradient, for to_dot()
   bool find_nan = false;     // fail where a NaN first arises, forward or backward
 };
 
@@ -14,52 +22,57 @@ struct GradientOptions {
   bool create_graph = false;  // record the gradients too, so that they can be differentiated again
 };
 
-// How the gradient with respect to an output, dz, becomes the one with respect to an input.
+// How dz, the gradient with respect to the result of an operation, becomes dx, the one with respect
+// to an input.
 template <class T> struct Rule {
   virtual ~Rule() = default;
   virtual Var<T> operator()(const Var<T>& dz) = 0;
-
-  static void operator delete(void*) {}  // what it captured is let go, but its memory is the tape's
-};
-
-// An input of a recorded operation: its node, and the rule that serves it.
-template <class T> struct Edge {
-  Index input;
-  std::unique_ptr<Rule<T>> rule;
 };
 
 // A Wengert list: while a tape is alive, every operation on a parameter, a leaf, or what was
 // computed from them is written down, in the order in which it happens. That order is topological
 // (an operation's inputs exist before it), so the reverse sweep is a plain loop from the last node
 // to the first, which adds up each node's gradient before it passes it on.
-// Tapes nest: the innermost one of this thread records. A tape is used by the thread that made it.
+//
+// Invariants:
+// - Every edge of a node leads to an earlier node.
+// - Tapes nest: the innermost one of a thread is its current one, which records. They die in the
+//   opposite order to that in which they were made, and in the thread that made them.
+// - What a tape points to (parameters, the names of nodes) outlives it.
 template <class T> class Tape {
  public:
   explicit Tape(TapeOptions options = {});
 
-  ~Tape() { current_ = outer_; }
+  // Ends the program, and says why, when this is not the current tape of this thread.
+  ~Tape();
 
   Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
 
-  // A recorded value that is no parameter, for gradient().
+  // The innermost tape of this thread; nullptr when there is none.
+  static Tape* current() { return current_; }
+
+  // A recorded value that is no parameter, for gradient(). The name is not copied.
   Var<T> leaf(Tensor<T> value, const char* name = "leaf") { return push(name, std::move(value)); }
 
   // Adds d loss / d parameter to the grad of every parameter that the loss depends on, and frees
   // what was recorded. Throws Error when the loss is not a scalar, when it depends on nothing that
   // was recorded here, and when it is called a second time.
   void backward(const Var<T>& loss);
-  std::string table() const;   // node, operation, shape and inputs, a line each
-  std::string to_dot() const;  // for Graphviz; with values and gradients if the tape keeps them
 
+  // The number of nodes.
   Index size() const { return std::ssize(nodes_); }
 
-  // The innermost tape of this thread; nullptr when there is none.
-  static Tape* current() { return current_; }
+  // A line for each node: its number, operation, shape and inputs.
+  std::string table() const;
 
-  // For operations: records a value as the result of one, and then the rules for its inputs, which
-  // are the nodes of these numbers.
-  Var<T> push(const char* name, Tensor<T> value);
-  template <class MakeRule> void add_edge(Index input, const Var<T>& z, MakeRule& make_rule);
+  // The graph for Graphviz; with values and gradients if the tape keeps them.
+  std::string to_dot() const;
+
+  // For record() and add_rule() of record.hpp, by which operations come onto the tape.
+  Var<T> push(const char* name, Tensor<T>&& value);
+  void add_leaf_if_new(const Var<T>& input);
+  template <class F> void add_rule(const Var<T>& z, const Var<T>& x, F&& rule);
 
  private:
   friend class Var<T>;
@@ -72,74 +85,101 @@ template <class T> class Tape {
     Index edges;  // where they begin in edges_; they end where the next node's begin
   };
 
-  std::span<const Edge<T>> edges_of(Index node) const {
-    const Index end = node + 1 < size() ? nodes_[node + 1].edges : std::ssize(edges_);
-    return std::span(edges_).subspan(nodes_[node].edges, end - nodes_[node].edges);
-  }
-  enum class Sweep { kBackward, kKeepGraph, kCreateGraph };
-  std::pmr::vector<Var<T>> sweep(const char* operation, const Var<T>& y, Sweep kind);
-  static constinit thread_local Tape* current_;
-  Tape* const outer_;
-  const std::uint64_t id_;
-  const TapeOptions options_;
-  bool recording_ = true;  // off during a plain sweep, and after backward
-  bool spent_ = false;
-  std::pmr::vector<Node> nodes_{&recycled_memory};
-  std::pmr::monotonic_buffer_resource memory_{&recycled_memory};  // of the rules
-  std::pmr::vector<Edge<T>> edges_{&recycled_memory};
-  using Kept = std::pair<Tensor<T>, Tensor<T>>;  // a node's value and gradient
-  std::vector<Kept> kept_;                       // if the tape keeps values
-  std::map<Parameter<T>*, Index> leaves_;        // the nodes of the parameters met so far
-};
-
-template <class T>
-template <class MakeRule>
-void Tape<T>::add_edge(Index input, const Var<T>& z, MakeRule& make_rule) {
-  struct Closure final : Rule<T> {
-    Closure(const Var<T>& z, MakeRule& make_rule) : rule(make_rule(z)) {}
-
-    Var<T> operator()(const Var<T>& dz) override { return rule(dz); }
-
-    decltype(make_rule(z)) rule;
+  // A rule lives in the tape's own memory, which is freed as a whole.
+  struct DestroyInPlace {
+    void operator()(Rule<T>* rule) const { std::destroy_at(rule); }
   };
 
-  if (input < 0) return;
-  void* const room = memory_.allocate(sizeof(Closure), alignof(Closure));
-  edges_.push_back({input, std::unique_ptr<Rule<T>>(new (room) Closure(z, make_rule))});
-}
+  // From a node to an input of it, by the rule that serves this input.
+  struct Edge {
+    Index input;
+    std::unique_ptr<Rule<T>, DestroyInPlace> rule;
+  };
 
-// An input of an operation, and what makes its gradient rule from the operation's result z. Nothing
-// is made for a constant.
-template <class T, class MakeRule> struct Wrt {
-  Wrt(const Var<T>& x, MakeRule make_rule) : input(x.node()), make_rule(std::move(make_rule)) {}
+  struct Kept {
+    Tensor<T> value, gradient;
+  };
 
-  Index input;  // -1: a constant
-  MakeRule make_rule;
+  // Vectors whose memory comes from, and goes back to, the lists that tensors use.
+  template <class Element> using Vector = std::pmr::vector<Element>;
+  using Gradients = Vector<Var<T>>;  // by node; empty where there is none
+
+  enum class Sweep { kBackward, kKeepGraph, kCreateGraph };
+
+  Index node_of(const Var<T>& x) const;
+  Index find_leaf(Parameter<T>& parameter) const;
+  Index find_or_add_leaf(Parameter<T>& parameter);
+  Index edges_end(Index node) const;
+  std::span<const Edge> edges_of(Index node) const;
+
+  Gradients sweep(const char* operation, const Var<T>& y, Sweep kind);
+  Index node_to_sweep_from(const char* operation, const Var<T>& y) const;
+  void pass_on(const char* operation, Index node, const Var<T>& dz, Gradients& gradients);
+  [[noreturn]] void fail_for_shape(const char* operation, Index node, Index input,
+                                   const Var<T>& dx) const;
+  void check_nan(const char* operation, Index node, Index input, const Var<T>& dx) const;
+  void accumulate(Var<T>& sum, Var<T> dx) const;
+
+  inline static constinit thread_local Tape* current_ = nullptr;
+
+  Tape* const outer_;
+  const std::uint64_t id_;  // no other tape of this program has it
+  const TapeOptions options_;
+  bool recording_ = true;  // off during a plain sweep, and after backward
+  bool spent_ = false;     // by backward
+  Vector<Node> nodes_;
+  std::pmr::monotonic_buffer_resource rule_memory_;
+  Vector<Edge> edges_;
+  std::map<Parameter<T>*, Index> leaves_;  // the nodes of the parameters met so far
+  std::vector<Kept> kept_;                 // by node, if the tape keeps values
 };
-
-// The same from the rule itself, which takes (dz) or (dz, z).
-template <class T, class F> auto wrt(const Var<T>& x, F rule) {
-  return Wrt(x, [rule = std::move(rule)](const Var<T>& z) mutable {
-    if constexpr (std::is_invocable_v<F, const Var<T>&, const Var<T>&>)
-      return [rule = std::move(rule), z](const Var<T>& dz) { return rule(dz, z); };
-    else
-      return std::move(rule);
-  });
-}
-
-// The value of an operation, recorded when one of its inputs needs a gradient.
-template <class T, class... MakeRule>
-Var<T> record(const char* name, Tensor<T> value, Wrt<T, MakeRule>... inputs) {
-  if (((inputs.input < 0) && ...)) return value;
-  Tape<T>& tape = *Tape<T>::current();
-  const Var<T> z = tape.push(name, std::move(value));
-  (tape.add_edge(inputs.input, z, inputs.make_rule), ...);
-  return z;
-}
 
 // d y / d x for each x, for a scalar y on the current tape, which stays usable; zeros where y does
 // not depend on x. Throws Error when there is no tape, or it does not know y or an x.
 template <class T>
 std::vector<Var<T>> gradient(const Var<T>& y, const std::vector<Var<T>>& xs,
                              GradientOptions options = {});
+
+// ---- What every operation does, inlined into it ------------------------------------------------
+
+template <class T> bool Var<T>::current_tape_records_it() const {
+  const Tape<T>* const tape = Tape<T>::current_;
+  const bool may_be_used = parameter_ || (tape && tape->id_ == tape_);
+  if (!may_be_used) fail_for_tape();
+  return tape && tape->recording_;
+}
+
+// The place of a parameter, of what this tape recorded, or of a constant, which has none: -1.
+template <class T> Index Tape<T>::node_of(const Var<T>& x) const {
+  return x.parameter_ ? find_leaf(*x.parameter_) : x.node_;
+}
+
+template <class T> void Tape<T>::add_leaf_if_new(const Var<T>& input) {
+  if (input.parameter_) find_or_add_leaf(*input.parameter_);
+}
+
+template <class T>
+template <class F>
+void Tape<T>::add_rule(const Var<T>& z, const Var<T>& x, F&& rule) {
+  struct Closure final : Rule<T> {
+    explicit Closure(F&& f) : f(std::forward<F>(f)) {}
+
+    Var<T> operator()(const Var<T>& dz) override { return f(dz); }
+
+    std::decay_t<F> f;
+  };
+
+  if (z.tape_ != id_ || z.node_ != size() - 1)
+    fail(
+        "add_rule: the result {} is not what was recorded last: what a rule needs is computed "
+        "before record, or inside of the rule",
+        z.shape());
+  const Index input = node_of(x);
+  if (input < 0 || input >= z.node_)
+    fail("add_rule: an input of shape {} is none of those that record was given", x.shape());
+  void* const room = rule_memory_.allocate(sizeof(Closure), alignof(Closure));
+  Rule<T>* const made = new (room) Closure(std::forward<F>(rule));
+  edges_.push_back({input, std::unique_ptr<Rule<T>, DestroyInPlace>(made)});
+}
+
 }  // namespace gradus

@@ -1,11 +1,15 @@
 #pragma once
-#include "nn/layers.hpp"
+#include <vector>
+
+#include "autograd/operations.hpp"
+#include "tensor/random.hpp"
 
 // Distributions with named parameters, so that a variance cannot be taken for a standard deviation.
 // The first axis runs over examples: log_prob, entropy and kl are in nats, per example, summed over
 // all other axes, and have shape (N). Parameters broadcast against each other and against x. kl(p,
 // q) is KL(p || q) = E_p[ln p(x) - ln q(x)], in closed form.
 namespace gradus::nn {
+
 // (N, ...) -> (N): the sum over every axis but the first.
 template <class T> Var<T> per_example(const Var<T>& x) {
   Axes axes;
@@ -83,35 +87,51 @@ template <class T> Tensor<T> one_hot(const std::vector<Index>& labels, Index cla
 template <class T> struct Categorical {
   Var<T> logits;
 
-  // Throws Error when there are not N labels, or one is not in 0, ..., K - 1.
-  Var<T> log_prob(const std::vector<Index>& labels) const {
-    if (std::ssize(labels) != log_probs().shape()[0])
-      fail("Categorical: {} labels for logits of shape {}", labels.size(), logits.shape());
-    return sum(log_probs() * one_hot<T>(labels, logits.shape()[1]), {1});
-  }
-
-  Var<T> entropy() const { return -sum(exp(log_probs()) * log_probs(), {1}); }
-
-  // The class at which the running sum of probabilities passes a uniform number.
-  std::vector<Index> sample(Rng& rng) const {
-    const Tensor<T> p = gradus::exp(log_probs().value());
-    std::vector<Index> labels(p.shape()[0]);
-    for (Index i = 0; i < std::ssize(labels); ++i) {
-      double u = rng.uniform();
-      while (labels[i] < p.shape()[1] - 1 && (u -= p(i, labels[i])) >= 0) ++labels[i];
-    }
-    return labels;
-  }
-
   // ln P(k), (N, K). Throws Error unless the logits are a matrix.
   Var<T> log_probs() const {
     if (logits.shape().rank() != 2)
       fail("Categorical: logits of shape {}; they must be (N, K)", logits.shape());
     return log_softmax(logits);
   }
+
+  // Throws Error when there are not N labels, or one is not in 0, ..., K - 1.
+  Var<T> log_prob(const std::vector<Index>& labels) const {
+    const Var<T> log_p = log_probs();  // (N, K)
+    if (std::ssize(labels) != log_p.shape()[0])
+      fail("Categorical: {} labels for logits of shape {}", labels.size(), logits.shape());
+    return sum(log_p * one_hot<T>(labels, log_p.shape()[1]), {1});
+  }
+
+  // H = -sum_k P(k) ln P(k)
+  Var<T> entropy() const {
+    const Var<T> log_p = log_probs();
+    return -sum(exp(log_p) * log_p, {1});
+  }
+
+  // N labels: of each example the class at which the running sum of probabilities passes a uniform
+  // number.
+  std::vector<Index> sample(Rng& rng) const {
+    const Tensor<T> p = gradus::exp(log_probs().value());  // (N, K)
+    const Index classes = p.shape()[1];
+    std::vector<Index> labels;
+    for (Index i = 0; i < p.shape()[0]; ++i) {
+      double left = rng.uniform();
+      Index label = 0;
+      while (label < classes - 1) {
+        left -= p(i, label);
+        if (left < 0) break;
+        ++label;
+      }
+      labels.push_back(label);
+    }
+    return labels;
+  }
 };
 
+// KL = sum_k p_k (ln p_k - ln q_k)
 template <class T> Var<T> kl(const Categorical<T>& p, const Categorical<T>& q) {
-  return sum(exp(p.log_probs()) * (p.log_probs() - q.log_probs()), {1});
+  const Var<T> log_p = p.log_probs();
+  return sum(exp(log_p) * (log_p - q.log_probs()), {1});
 }
+
 }  // namespace gradus::nn

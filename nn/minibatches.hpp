@@ -1,12 +1,20 @@
 #pragma once
+#include <algorithm>
+#include <span>
+#include <utility>
+#include <vector>
+
 #include "tensor/layout.hpp"
 #include "tensor/random.hpp"
 
 namespace gradus::nn {
+
 // All examples once, in random order, `size` at a time (the last batch may be smaller):
+//
 //     for (const Tensor<float>& x : minibatches(images, 128, rng)) ...     // x: (128, ...)
 template <class T> class Minibatches {
  public:
+  // Throws Error when there are no examples, or none in a batch.
   Minibatches(Tensor<T> examples, Index size, Rng& rng)
       : examples_(std::move(examples)), size_(size) {
     if (size < 1) fail("minibatches: a batch of {} examples", size);
@@ -36,10 +44,11 @@ template <class T> class Minibatches {
  private:
   Tensor<T> examples_;  // (N, ...)
   Index size_;
-  std::vector<Index> order_;
+  std::vector<Index> order_;  // a permutation of 0, ..., N - 1
 };
 
 template <class T> Minibatches<T> minibatches(Tensor<T> examples, Index size, Rng& rng) {
   return {std::move(examples), size, rng};
 }
+
 }  // namespace gradus::nn

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "autograd/gradcheck.hpp"
+#include "autograd/operations.hpp"
 #include "autograd/tape.hpp"
 
 // What lesson 03 measures gradients with.

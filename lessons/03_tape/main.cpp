@@ -8,6 +8,7 @@
 #include <fmt/core.h>
 
 #include "autograd/gradcheck.hpp"
+#include "autograd/operations.hpp"
 #include "lessons/02_ppca/model.hpp"
 #include "lessons/03_tape/figures.hpp"
 #include "lessons/03_tape/instruments.hpp"
@@ -63,8 +64,8 @@ void one_backward(kit::Lesson& lesson) {
   Parameter<double> x("x", Tensor<double>(3.0));
   Tape<double> tape;
   const auto witness = std::make_shared<int>();
-  const Var<double> y = record("twice", x.value() * 2.0,
-                               wrt(x, [witness](const Var<double>& dz) { return 2.0 * dz; }));
+  const Var<double> y = record<"twice">(x.value() * 2.0, x);
+  add_rule(y, x, [witness](const Var<double>& dz) { return 2.0 * dz; });
   const auto kept_before = witness.use_count() - 1;
   tape.backward(y);
   lesson.check("rules_alive_before_backward", static_cast<double>(kept_before), "",

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "autograd/operations.hpp"
 #include "autograd/tape.hpp"
 #include "lessons/common/constants.hpp"
 #include "nn/parameters.hpp"
@@ -63,15 +64,17 @@ inline Number exp(const Number& x) {
 
 // z_i = e^(x_i) / sum_j e^(x_j)   dx = z (dz - sum_j dz_j z_j)
 template <class T> Var<T> softmax_of_vector(const Var<T>& x) {
-  return record("softmax", exp(x.value() - logsumexp(x.value())),
-                wrt(x, [](const Var<T>& dz, const Var<T>& z) { return z * (dz - sum(dz * z)); }));
+  Var<T> z = record<"softmax_of_vector">(exp(x.value() - logsumexp(x.value())), x);
+  if (x.needs_gradient()) add_rule(z, x, [z](const Var<T>& dz) { return z * (dz - sum(dz * z)); });
+  return z;
 }
 
 // The same value with a rule that is wrong: it takes the plain mean of dz. Where dz is 1
 // everywhere, as under a sum, both rules give 0.
 template <class T> Var<T> wrong_softmax(const Var<T>& x) {
-  return record("wrong_softmax", exp(x.value() - logsumexp(x.value())),
-                wrt(x, [](const Var<T>& dz, const Var<T>& z) { return z * (dz - mean(dz)); }));
+  Var<T> z = record<"wrong_softmax">(exp(x.value() - logsumexp(x.value())), x);
+  if (x.needs_gradient()) add_rule(z, x, [z](const Var<T>& dz) { return z * (dz - mean(dz)); });
+  return z;
 }
 
 // The Gaussian of lesson 02 in D dimensions, x ~ N(0, C) with C = W W^T + s^2 I, made of parameters

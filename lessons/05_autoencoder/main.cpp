@@ -12,6 +12,7 @@
 #include "lessons/kit/lesson.hpp"
 #include "lessons/kit/progress.hpp"
 #include "nn/minibatches.hpp"
+#include "nn/serialization.hpp"
 
 namespace gradus::lesson05 {
 namespace {

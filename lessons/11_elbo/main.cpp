@@ -178,7 +178,7 @@ struct MeanField {
 MeanField fit_mean_field(Index starts, Rng& rng) {
   MeanField field{{}, -INFINITY, INFINITY};
   for (Index start = 0; start < starts; ++start) {
-    Numbers q = nn::softmax(Var<double>(2.0 * rng.normal<double>({3, 2}))).value();
+    Numbers q = softmax(Var<double>(2.0 * rng.normal<double>({3, 2}))).value();
     for (int step = 0; step < 600; ++step) q = kWeather.improve(q, step % 3, kThreeDays);
     const double elbo = kWeather.mean_field_elbo(q, kThreeDays).item();
     if (elbo > field.highest) {

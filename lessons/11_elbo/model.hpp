@@ -82,7 +82,7 @@ template <class T> struct Hmm {
     const Var<T> g = slice(gradient_at(q, f), 0, t, t + 1);
     const Tensor<T> before = slice(q, 0, 0, t);
     const Tensor<T> after = slice(q, 0, t + 1, q.extent(0));
-    return concatenate(std::vector<Tensor<T>>{before, nn::softmax(g).value(), after});
+    return concatenate(std::vector<Tensor<T>>{before, softmax(g).value(), after});
   }
 };
 

@@ -9,6 +9,7 @@
 #include "lessons/kit/lesson.hpp"
 #include "lessons/kit/progress.hpp"
 #include "nn/minibatches.hpp"
+#include "nn/serialization.hpp"
 
 namespace gradus::lesson13 {
 namespace {

@@ -5,6 +5,7 @@
 
 #include "lessons/kit/lesson.hpp"
 #include "nn/optimizers.hpp"
+#include "nn/serialization.hpp"
 #include "tensor/random.hpp"
 
 // All that a training run needs to go on with the same bits: parameters, the optimiser's state, the

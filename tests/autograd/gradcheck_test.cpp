@@ -2,6 +2,7 @@
 
 #include <sstream>
 
+#include "autograd/operations.hpp"
 #include "tests/autograd/support.hpp"
 
 namespace gradus {
@@ -20,26 +21,27 @@ using ::testing::Not;
 
 const Tensor<double> kVector({3}, {0.3, -1.1, 2});
 
-Tensor<double> softmax(const Tensor<double>& x) { return exp(x - logsumexp(x)); }
+Tensor<double> scaled_softmax(const Tensor<double>& x) { return exp(x - logsumexp(x)); }
 
 // softmax over all elements, with a rule that is right but for a factor.
-Var<double> softmax(const Var<double>& x, double factor = 1) {
-  return record("softmax", softmax(x.value()),
-                wrt(x, [factor](const Var<double>& dz, const Var<double>& z) {
-                  return factor * z * (dz - sum(dz * z));
-                }));
+Var<double> scaled_softmax(const Var<double>& x, double factor = 1) {
+  Var<double> z = record<"test: softmax">(scaled_softmax(x.value()), x);
+  add_rule(z, x, [factor, z](const Var<double>& dz) { return factor * z * (dz - sum(dz * z)); });
+  return z;
 }
 
 // Multiplication of a matrix by a row, whose second rule is as given.
 Var<double> times_row(const Var<double>& x, const Var<double>& row,
                       std::function<Var<double>(const Var<double>&)> rule_of_row) {
-  return record("times_row", x.value() * row.value(),
-                wrt(x, [=](const Var<double>& dz) { return dz * row; }), wrt(row, rule_of_row));
+  Var<double> z = record<"test: times_row">(x.value() * row.value(), x, row);
+  add_rule(z, x, [row](const Var<double>& dz) { return dz * row; });
+  add_rule(z, row, rule_of_row);
+  return z;
 }
 
 TEST(Gradcheck, AcceptsARightRule) {
-  const GradcheckReport report =
-      gradcheck([](const Vars& x) { return softmax(x[0]); }, {kVector}, {.second_order = true});
+  const GradcheckReport report = gradcheck([](const Vars& x) { return scaled_softmax(x[0]); },
+                                           {kVector}, {.second_order = true});
   EXPECT_TRUE(report) << report;
   EXPECT_EQ(report.skipped, 0);
   EXPECT_THAT(report.text,
@@ -48,24 +50,24 @@ TEST(Gradcheck, AcceptsARightRule) {
 
 TEST(Gradcheck, CatchesARuleThatIsWrongByAThousandth) {
   const GradcheckReport report =
-      gradcheck([](const Vars& x) { return softmax(x[0], 1.001); }, {kVector});
+      gradcheck([](const Vars& x) { return scaled_softmax(x[0], 1.001); }, {kVector});
   EXPECT_FALSE(report);
   EXPECT_NEAR(report.worst_error, 1e-3, 2e-4);
   EXPECT_THAT(report.text, HasSubstr("1.001 times the right one"));
 }
 
-// The same rule with the opposite sign gives the right gradient of sum(softmax(x)), which is zero:
-// a check that merely sums what it is given would accept it.
+// The same rule with the opposite sign gives the right gradient of sum(scaled_softmax(x)), which is
+// zero: a check that merely sums what it is given would accept it.
 TEST(Gradcheck, CatchesAWrongRuleThatAPlainSumWouldHavePassed) {
   Tape<double> tape;
   const Var<double> x = tape.leaf(kVector);
-  const Tensor<double> summed = gradient(sum(softmax(x, -1)), {x})[0].value();
+  const Tensor<double> summed = gradient(sum(scaled_softmax(x, -1)), {x})[0].value();
   const Tensor<double> right =
-      differences([](const Tensor<double>& v) { return sum(softmax(v)).item(); }, kVector);
+      differences([](const Tensor<double>& v) { return sum(scaled_softmax(v)).item(); }, kVector);
   EXPECT_LE(distance(summed, right), 1e-10);
 
   const GradcheckReport report =
-      gradcheck([](const Vars& v) { return softmax(v[0], -1); }, {kVector});
+      gradcheck([](const Vars& v) { return scaled_softmax(v[0], -1); }, {kVector});
   EXPECT_FALSE(report);
   EXPECT_THAT(report.text, HasSubstr("sign is wrong"));
 }
@@ -120,7 +122,7 @@ TEST(Gradcheck, LetsTheTapeReportAMissingBroadcastSum) {
                     },
                     {x, kVector});
               }),
-              AllOf(HasSubstr("'times_row'"), HasSubstr("(2, 3)"), HasSubstr("(3)"),
+              AllOf(HasSubstr("times_row'"), HasSubstr("(2, 3)"), HasSubstr("(3)"),
                     HasSubstr("is a sum_to missing?")));
 }
 
@@ -139,10 +141,12 @@ TEST(Gradcheck, CatchesABroadcastThatWasAveragedNotSummed) {
 
 TEST(Gradcheck, CatchesAWrongSecondDerivativeUnderARightFirst) {
   auto f = [](const Vars& v) {
-    return record("cube", v[0].value() * v[0].value() * v[0].value(),
-                  wrt(v[0], [x = v[0]](const Var<double>& dz) {
-                    return 3 * dz * x * stop_gradient(x);  // right as a number
-                  }));
+    const Var<double>& x = v[0];
+    Var<double> z = record<"test: cube">(x.value() * x.value() * x.value(), x);
+    add_rule(z, x, [x](const Var<double>& dz) {
+      return 3 * dz * x * stop_gradient(x);  // right as a number
+    });
+    return z;
   };
   EXPECT_TRUE(gradcheck(f, {kVector}));
   const GradcheckReport report = gradcheck(f, {kVector}, {.second_order = true});
@@ -172,7 +176,7 @@ TEST(Gradcheck, NamesTheInputAndTheElement) {
 
 TEST(Gradcheck, RefusesACheckThatHasNoPower) {
   const std::vector<std::pair<const char*, GradcheckFunction>> powerless =
-      {{"the sum of a softmax", [](const Vars& x) { return sum(softmax(x[0])); }},
+      {{"the sum of a softmax", [](const Vars& x) { return sum(scaled_softmax(x[0])); }},
        {"the sum of exp(x - logsumexp(x))",
         [](const Vars& x) { return sum(exp(x[0] - logsumexp(x[0]))); }},
        {"x - x", [](const Vars& x) { return x[0] - x[0]; }},

@@ -1,5 +1,8 @@
 #pragma once
+#include <sstream>
+
 #include "autograd/gradcheck.hpp"
+#include "autograd/operations.hpp"
 #include "tests/tensor/support.hpp"
 
 namespace gradus::test {
@@ -11,8 +14,25 @@ using Tensors = std::vector<Tensor<double>>;
 // of f(x) with the fault in f's rule for x.
 inline Var<double> faulty(const Var<double>& x,
                           std::function<Tensor<double>(const Tensor<double>&)> fault) {
-  return record("faulty", x.value(),
-                wrt(x, [=](const Var<double>& dz) { return Var<double>(fault(dz.value())); }));
+  Var<double> z = record<"test: faulty">(x.value(), x);
+  add_rule(z, x, [fault](const Var<double>& dz) { return Var<double>(fault(dz.value())); });
+  return z;
+}
+
+// The operations on a tape, in order: the second column of its table.
+inline std::vector<std::string> operations_on(const Tape<double>& tape) {
+  std::vector<std::string> names;
+  std::istringstream lines(tape.table());
+  std::string line;
+  std::getline(lines, line);  // the heading
+  while (std::getline(lines, line)) {
+    std::istringstream words(line);
+    std::string node;
+    std::string name;
+    words >> node >> name;
+    names.push_back(name);
+  }
+  return names;
 }
 
 // d f / d x by central differences with step h, by a loop that shares nothing with gradcheck.
@@ -21,7 +41,8 @@ inline Tensor<double> differences(const std::function<double(const Tensor<double
   std::vector<double> result;
   for (Index i = 0; i < x.size(); ++i) {
     std::vector<double> above = x.to_vector(), below = above;
-    above[i] += h, below[i] -= h;
+    above[i] += h;
+    below[i] -= h;
     result.push_back((f(Tensor<double>(x.shape(), above)) - f(Tensor<double>(x.shape(), below))) /
                      (2 * h));
   }

@@ -1,8 +1,12 @@
 #include "autograd/tape.hpp"
 
+#include <memory>
 #include <regex>
+#include <set>
 #include <sstream>
+#include <type_traits>
 
+#include "autograd/operations.hpp"
 #include "tests/autograd/support.hpp"
 
 namespace gradus {
@@ -124,9 +128,67 @@ TEST(Tape, KeepsNoRuleForAConstant) {
   Tape<double> tape;
   const Var<double> x = tape.leaf(kPair), constant = kPair;
   auto rule = [alive](const Var<double>& dz) { return dz; };
-  const Var<double> y =
-      record("add", x.value() + constant.value(), wrt(constant, rule), wrt(x, rule));
+  const Var<double> y = record<"test: add">(x.value() + constant.value(), constant, x);
+  add_rule(y, constant, rule);
+  add_rule(y, x, rule);
   EXPECT_EQ(alive.use_count(), 1 + 1 + 1) << "here, in `rule`, and in x's edge alone";
+}
+
+// Asking a value for its place, or whether it needs a gradient, changes nothing.
+TEST(Tape, DoesNotGrowWhenAParameterIsAskedForItsNode) {
+  Parameter<double> a("a", kPair);
+  Tape<double> tape;
+  EXPECT_EQ(a.node(), -1);
+  EXPECT_TRUE(a.needs_gradient());
+  EXPECT_EQ(tape.size(), 0);
+  const Var<double> y = exp(a);
+  EXPECT_EQ(a.node(), 0);
+  EXPECT_EQ(y.node(), 1);
+  EXPECT_EQ(tape.size(), 2);
+}
+
+TEST(Tape, TakesNewParametersAsLeavesInTheOrderOfTheInputs) {
+  Parameter<double> a("a", kPair), b("b", kPair), c("c", kPair);
+  Tape<double> tape;
+  const Var<double> y = a * b;
+  const Var<double> z = concatenate(std::vector<Var<double>>{c, y});
+  EXPECT_EQ(test::operations_on(tape),
+            (std::vector<std::string>{"a", "b", "mul", "c", "concatenate"}));
+  EXPECT_EQ(gradient(sum(z), {a})[0].value().to_vector(), kPair.to_vector());
+}
+
+// The inputs are all asked, also after one of them has shown that the result is recorded.
+TEST(Tape, RefusesAnInputOfAnotherTapeBesideAnyOther) {
+  Parameter<double> a("a", 3.0);
+  Var<double> gone;
+  {
+    Tape<double> tape;
+    gone = square(a);
+  }
+  Tape<double> tape;
+  EXPECT_THAT(error_of([&] { return a * gone; }), HasSubstr("not the current one"));
+  EXPECT_THAT(error_of([&] { return gone * a; }), HasSubstr("not the current one"));
+  EXPECT_EQ(tape.size(), 0);
+}
+
+TEST(TapeDeathTest, SaysThatTapesDieLastInFirstOut) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        auto first = std::make_unique<Tape<double>>();
+        const Tape<double> second;
+        first.reset();
+      },
+      "tapes nest, so make each a local variable");
+}
+
+TEST(AddRule, RefusesAResultThatIsNotTheLatest) {
+  Parameter<double> a("a", kPair);
+  Tape<double> tape;
+  const Var<double> z = record<"test: twice">(a.value() * 2.0, a);
+  const Var<double> between = a * 3;
+  EXPECT_THAT(error_of([&] { add_rule(z, a, [](const Var<double>& dz) { return dz * 2; }); }),
+              AllOf(HasSubstr("add_rule"), HasSubstr("not what was recorded last")));
 }
 
 TEST(Tape, RecordsNothingWhenThereIsNone) {
@@ -245,10 +307,10 @@ TEST(Tape, DoesNotLookForNaNsUnlessAsked) {
 TEST(Tape, NamesTheRuleThatGivesAWrongShape) {
   Parameter<double> a("a", Tensor<double>({3}, {1, 2, 3}));
   Tape<double> tape;
-  const Var<double> y = record("stretch", broadcast_to(a.value(), {2, 3}),
-                               wrt(a, [](const Var<double>& dz) { return dz; }));
+  const Var<double> y = record<"test: stretch">(broadcast_to(a.value(), {2, 3}), a);
+  add_rule(y, a, [](const Var<double>& dz) { return dz; });
   EXPECT_THAT(error_of([&] { tape.backward(sum(y)); }),
-              AllOf(HasSubstr("'stretch'"), HasSubstr("(2, 3)"), HasSubstr("'a'"), HasSubstr("(3)"),
+              AllOf(HasSubstr("stretch'"), HasSubstr("(2, 3)"), HasSubstr("'a'"), HasSubstr("(3)"),
                     HasSubstr("sum_to")));
 }
 
@@ -266,10 +328,11 @@ TEST(Tape, RunsEachRuleOnce) {
   int runs = 0;
   Parameter<double> a("a", 2.0);
   Tape<double> tape;
-  const Var<double> b = record("twice", a.value() * 2.0, wrt(a, [&](const Var<double>& dz) {
-                                 ++runs;
-                                 return dz * 2;
-                               }));
+  const Var<double> b = record<"test: twice">(a.value() * 2.0, a);
+  add_rule(b, a, [&](const Var<double>& dz) {
+    ++runs;
+    return dz * 2;
+  });
   tape.backward(b * b + exp(b) * b + b);
   EXPECT_EQ(runs, 1);
   EXPECT_NEAR(a.grad.item(), 2 * (2 * 4 + std::exp(4.0) * 5 + 1), 1e-12);
@@ -297,7 +360,9 @@ TEST(Backward, FreesWhatTheRulesCaptured) {
   Parameter<double> a("a", kPair);
   Tape<double> tape;
   auto identity = [&](const Var<double>& x) {
-    return record("identity", x.value(), wrt(x, [token](const Var<double>& dz) { return dz; }));
+    Var<double> z = record<"test: identity">(x.value(), x);
+    add_rule(z, x, [token](const Var<double>& dz) { return dz; });
+    return z;
   };
   const Var<double> y = sum(identity(a)), unused = identity(a);
   EXPECT_EQ(token.use_count(), 1 + 2);
@@ -321,12 +386,15 @@ TEST(Backward, ReleasesEachGradientOnceTheSweepHasPassed) {
   Parameter<double> a("a", Tensor<double>({kSize}));
   Tape<double> tape;
   Var<double> y = a;
-  for (int i = 0; i < 50; ++i)
-    y = record("step", y.value() + 1, wrt(y, [&](const Var<double>& dz) {
-                 const Var<double> dx = dz * 1.0;
-                 blocks.push_back(dx.value().data());
-                 return dx;
-               }));
+  for (int i = 0; i < 50; ++i) {
+    const Var<double> x = y;
+    y = record<"test: step">(x.value() + 1, x);
+    add_rule(y, x, [&](const Var<double>& dz) {
+      const Var<double> dx = dz * 1.0;
+      blocks.push_back(dx.value().data());
+      return dx;
+    });
+  }
   tape.backward(sum(y));
   std::sort(blocks.begin(), blocks.end());
   const auto distinct = std::unique(blocks.begin(), blocks.end()) - blocks.begin();
@@ -550,6 +618,33 @@ TEST(Parameter, WhoseValueChangesDoesNotChangeWhatWasRecorded) {
   a.mutable_value().mutable_data()[0] = 100;
   tape.backward(y);
   EXPECT_EQ(a.grad.item(), 6);
+}
+
+// What is trained stays where it is: tapes and optimisers have its address.
+static_assert(!std::is_constructible_v<Var<double>, Parameter<double>&&>);
+static_assert(!std::is_assignable_v<Var<double>&, Parameter<double>&&>);
+static_assert(!std::is_move_constructible_v<Parameter<double>>);
+static_assert(std::is_constructible_v<Var<double>, Parameter<double>&>);
+static_assert(std::is_constructible_v<Var<double>, const Parameter<double>&>);
+static_assert(std::is_nothrow_move_constructible_v<Var<double>>);
+
+TEST(Parameter, CopiedToAVarIsItsLeaf) {
+  Parameter<double> a("a", kPair);
+  Tape<double> tape;
+  const Var<double> copy = a;
+  Var<double> moved = Var<double>(a);
+  tape.backward(sum(copy * moved));
+  EXPECT_EQ(tape.size(), 3) << "the leaf, the product and the sum";
+  EXPECT_EQ(a.grad.to_vector(), (std::vector<double>{4, 6}));
+}
+
+TEST(Parameter, RefusesAGradientOfAnotherShape) {
+  Parameter<double> a("a", kPair);
+  a.add_gradient(kPair);
+  a.add_gradient(kPair);
+  EXPECT_EQ(a.grad.to_vector(), (std::vector<double>{4, 6}));
+  EXPECT_THAT(error_of([&] { a.add_gradient(Tensor<double>({3})); }),
+              AllOf(HasSubstr("parameter a"), HasSubstr("(3)"), HasSubstr("(2)")));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "autograd/tape.hpp"
 #include "nn/layers.hpp"
 #include "nn/optimizers.hpp"
+#include "nn/serialization.hpp"
 
 int main() {
   using namespace gradus;

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "autograd/gradcheck.hpp"
+#include "autograd/operations.hpp"
 #include "lessons/01_pca/model.hpp"
 #include "lessons/05_autoencoder/model.hpp"
 #include "lessons/common/toy.hpp"

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "autograd/gradcheck.hpp"
+#include "autograd/operations.hpp"
 #include "lessons/11_elbo/instruments.hpp"
 #include "lessons/11_elbo/model.hpp"
 #include "lessons/common/constants.hpp"
@@ -30,9 +31,9 @@ Hmm<double> weather() {
 
 // Three states and four symbols, with random probabilities.
 Hmm<double> random_hmm(Rng& rng) {
-  const Var<double> start = nn::log_softmax(Var<double>(rng.normal<double>({3})));
-  const Var<double> transition = nn::log_softmax(Var<double>(rng.normal<double>({3, 3})));
-  const Var<double> emission = nn::log_softmax(Var<double>(rng.normal<double>({4, 3})), 0);
+  const Var<double> start = log_softmax(Var<double>(rng.normal<double>({3})));
+  const Var<double> transition = log_softmax(Var<double>(rng.normal<double>({3, 3})));
+  const Var<double> emission = log_softmax(Var<double>(rng.normal<double>({4, 3})), 0);
   return {start.value(), transition.value(), emission.value()};
 }
 
@@ -184,7 +185,7 @@ TEST(MeanField, ElboIsThatOfItsPaths) {
   Rng rng(5);
   const Hmm<double> hmm = random_hmm(rng);
   const Numbers scores = hmm.scores({2, 0, 3, 1}).value();
-  const Numbers q = nn::softmax(Var<double>(rng.normal<double>({4, 3}))).value();
+  const Numbers q = softmax(Var<double>(rng.normal<double>({4, 3}))).value();
   const Numbers log_q = log_paths_of(q);
   const Numbers paths = hmm.log_joint_of_paths(scores);
   EXPECT_NEAR(sum(exp(log_q)).item(), 1, 1e-14);
@@ -199,7 +200,7 @@ TEST(MeanField, NoStepOfCoordinateAscentGoesDown) {
   for (int trial = 0; trial < 20; ++trial) {
     const Hmm<double> hmm = random_hmm(rng);
     const Numbers scores = hmm.scores(rng.integers(5, 4)).value();
-    Numbers q = nn::softmax(Var<double>(rng.normal<double>({5, 3}))).value();
+    Numbers q = softmax(Var<double>(rng.normal<double>({5, 3}))).value();
     double elbo = hmm.mean_field_elbo(q, scores).item();
     for (int step = 0; step < 50; ++step) {
       q = hmm.improve(q, step % 5, scores);
@@ -295,7 +296,7 @@ TEST(Hmm, HasTheGradientsThatDifferencesShow) {
   EXPECT_TRUE(gradcheck([&](const Vars& v) { return hmm.log_evidence(v[0]); }, {scores},
                         {.second_order = true}));
   const Numbers q = rng.normal<double>({4, 3});
-  EXPECT_TRUE(gradcheck([&](const Vars& v) { return hmm.mean_field_elbo(nn::softmax(v[0]), v[1]); },
+  EXPECT_TRUE(gradcheck([&](const Vars& v) { return hmm.mean_field_elbo(softmax(v[0]), v[1]); },
                         {q, scores}));
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "autograd/gradcheck.hpp"
+#include "autograd/operations.hpp"
 #include "lessons/10_kl/model.hpp"
 #include "lessons/common/estimates.hpp"
 #include "lessons/common/scalar_normal.hpp"

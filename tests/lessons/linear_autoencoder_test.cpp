@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "autograd/gradcheck.hpp"
+#include "autograd/operations.hpp"
 #include "lessons/04_linear_autoencoder/model.hpp"
 #include "lessons/common/toy.hpp"
 #include "nn/optimizers.hpp"

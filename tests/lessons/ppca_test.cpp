@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "autograd/gradcheck.hpp"
+#include "autograd/operations.hpp"
 #include "lessons/02_ppca/instruments.hpp"
 #include "lessons/02_ppca/model.hpp"
 #include "lessons/common/toy.hpp"

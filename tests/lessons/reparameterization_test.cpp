@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "autograd/gradcheck.hpp"
+#include "autograd/operations.hpp"
 #include "lessons/12_reparameterization/model.hpp"
 #include "tensor/linalg.hpp"
 

@@ -96,9 +96,9 @@ TEST(Softmax, AWrongRulePassesUnderASumOnly) {
 
 TEST(ErrorUnderSum, SeesARuleThatIsWrongUnderASum) {
   const GradcheckFunction doubled = [](const std::vector<Var<double>>& v) {
-    return record("exp", exp(v[0].value()),
-                  wrt(v[0],
-                      [](const Var<double>& dz, const Var<double>& z) { return 2 * dz * z; }));
+    Var<double> z = record<"test: exp">(exp(v[0].value()), v[0]);
+    add_rule(z, v[0], [z](const Var<double>& dz) { return 2 * dz * z; });
+    return z;
   };
   EXPECT_GT(error_under_sum(doubled, Tensor<double>({2}, {0.5, -1}), 1e-4), 0.3);
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "autograd/gradcheck.hpp"
+#include "autograd/operations.hpp"
 #include "lessons/11_elbo/model.hpp"
 #include "lessons/13_vae/model.hpp"
 #include "tensor/io/idx.hpp"

@@ -5,10 +5,8 @@
 namespace gradus::nn {
 namespace {
 
-using test::distance;
 using test::error_of;
 using test::gaussian_numbers;
-using test::Vars;
 using ::testing::HasSubstr;
 
 TEST(Linear, IsTheLoopOverExamplesInputsAndOutputs) {
@@ -121,36 +119,6 @@ TEST(InitialWeight, OfHeKeepsTheScaleThroughManyLayersOfRelu) {
   const double after = mean(square(x)).item();
   EXPECT_GT(after, before / 3);
   EXPECT_LT(after, before * 3);
-}
-
-TEST(Softmax, IsPositiveSumsToOneAndDoesNotOverflow) {
-  const Tensor<double> x({3, 3}, {1, 2, 3, 1000, 0, -1000, -1000, -1000, -1000});
-  const Tensor<double> p = softmax(Var<double>(x)).value(),
-                       log_p = log_softmax(Var<double>(x)).value();
-  for (Index n = 0; n < 3; ++n) EXPECT_NEAR(p(n, 0) + p(n, 1) + p(n, 2), 1, 2e-13);  // 1000 eps
-  EXPECT_NEAR(p(0, 2), 1 / (1 + std::exp(-1.0) + std::exp(-2.0)), 1e-15);
-  EXPECT_EQ(p(1, 0), 1);
-  EXPECT_EQ(log_p(1, 2), -2000);
-  EXPECT_NEAR(log_p(2, 0), -std::log(3.0), 1e-12);
-}
-
-TEST(Softmax, RunsAlongTheAxisThatIsAskedFor) {
-  const Tensor<double> x = gaussian_numbers<double>({3, 4}, 1);
-  const Tensor<double> columns = softmax(Var<double>(x), 0).value();
-  const Tensor<double> rows = transpose(softmax(Var<double>(transpose(x)), 1).value());
-  EXPECT_LE(distance(columns, rows), 1e-15);
-}
-
-TEST(Softmax, HasTheGradientsThatDifferencesShow) {
-  const Tensor<double> x = gaussian_numbers<double>({3, 4}, 1);
-  for (int axis : {0, 1, -1}) {
-    const GradcheckReport a =
-        gradcheck([=](const Vars& v) { return softmax(v[0], axis); }, {x}, {.second_order = true});
-    EXPECT_TRUE(a) << a;
-    const GradcheckReport b = gradcheck([=](const Vars& v) { return log_softmax(v[0], axis); }, {x},
-                                        {.second_order = true});
-    EXPECT_TRUE(b) << b;
-  }
 }
 
 }  // namespace

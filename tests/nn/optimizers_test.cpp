@@ -2,6 +2,7 @@
 
 #include "nn/layers.hpp"
 #include "nn/minibatches.hpp"
+#include "nn/serialization.hpp"
 #include "tests/autograd/support.hpp"
 
 namespace gradus::nn {

@@ -1,5 +1,4 @@
-#include "nn/parameters.hpp"
-
+#include "nn/serialization.hpp"
 #include "tests/autograd/support.hpp"
 
 namespace gradus::nn {

@@ -1,0 +1,94 @@
+#include "autograd/reduce.hpp"
+
+#include "autograd/elementwise.hpp"
+#include "autograd/layout.hpp"
+#include "autograd/record.hpp"
+
+namespace gradus {
+namespace {
+
+// The result of a reduction of an x of this shape with the reduced axes put back, each of extent 1,
+// so that it broadcasts against x.
+template <class T> Var<T> keep_reduced_axes(const Var<T>& z, const Shape& x, const Axes& axes) {
+  return reshape(z, reduced_shape("sum", x, axes, /*keepdims=*/true));
+}
+
+}  // namespace
+
+// z = sum_i x_i   dx_i = dz
+template <class T> Var<T> sum(const Var<T>& x, const Axes& axes, bool keepdims) {
+  Var<T> z = record<"sum">(sum(x.value(), axes, keepdims), x);
+  if (x.needs_gradient())
+    add_rule(z, x, [shape = x.shape(), axes](const Var<T>& dz) {
+      return broadcast_to(keep_reduced_axes(dz, shape, axes), shape);
+    });
+  return z;
+}
+
+// z = (1/n) sum_i x_i
+template <class T> Var<T> mean(const Var<T>& x, const Axes& axes, bool keepdims) {
+  if (x.value().empty()) fail("mean: {} has no elements", x.shape());
+  const Var<T> total = sum(x, axes, keepdims);
+  return total / static_cast<T>(x.value().size() / total.value().size());
+}
+
+// z = max_i x_i   dx_i = dz where x_i = z, shared where several are
+template <class T> Var<T> max(const Var<T>& x, const Axes& axes, bool keepdims) {
+  Var<T> z = record<"max">(max(x.value(), axes, keepdims), x);
+  if (x.needs_gradient())
+    add_rule(z, x, [x, z, axes](const Var<T>& dz) {
+      const Tensor<T> largest = keep_reduced_axes(z, x.shape(), axes).value();
+      const Tensor<T> hit = equal(x.value(), largest);
+      return keep_reduced_axes(dz, x.shape(), axes) * (hit / sum(hit, axes, /*keepdims=*/true));
+    });
+  return z;
+}
+
+// z = ln sum_i e^(x_i)   dx_i = dz e^(x_i - z)
+template <class T> Var<T> logsumexp(const Var<T>& x, const Axes& axes, bool keepdims) {
+  Var<T> z = record<"logsumexp">(logsumexp(x.value(), axes, keepdims), x);
+  if (x.needs_gradient())
+    add_rule(z, x, [x, z, axes](const Var<T>& dz) {
+      return keep_reduced_axes(dz, x.shape(), axes) *
+             exp(x - keep_reduced_axes(z, x.shape(), axes));
+    });
+  return z;
+}
+
+template <class T> Var<T> log_softmax(const Var<T>& x, int axis) {
+  return x - logsumexp(x, {axis}, /*keepdims=*/true);
+}
+
+template <class T> Var<T> softmax(const Var<T>& x, int axis) { return exp(log_softmax(x, axis)); }
+
+// z = x summed to a smaller shape   dx = dz repeated
+template <class T> Var<T> sum_to(Var<T> x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  Var<T> z = record<"sum_to">(sum_to(x.value(), shape), x);
+  if (x.needs_gradient())
+    add_rule(z, x, [large = x.shape()](const Var<T>& dz) { return broadcast_to(dz, large); });
+  return z;
+}
+
+// z = x repeated to a larger shape   dx = dz summed
+template <class T> Var<T> broadcast_to(const Var<T>& x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  Var<T> z = record<"broadcast_to">(broadcast_to(x.value(), shape), x);
+  if (x.needs_gradient())
+    add_rule(z, x, [small = x.shape()](const Var<T>& dz) { return sum_to(dz, small); });
+  return z;
+}
+
+#define GRADUS_INSTANTIATE(T)                                  \
+  template Var<T> sum(const Var<T>&, const Axes&, bool);       \
+  template Var<T> mean(const Var<T>&, const Axes&, bool);      \
+  template Var<T> max(const Var<T>&, const Axes&, bool);       \
+  template Var<T> logsumexp(const Var<T>&, const Axes&, bool); \
+  template Var<T> softmax(const Var<T>&, int);                 \
+  template Var<T> log_softmax(const Var<T>&, int);             \
+  template Var<T> sum_to(Var<T>, const Shape&);                \
+  template Var<T> broadcast_to(const Var<T>&, const Shape&);
+GRADUS_INSTANTIATE(float)
+GRADUS_INSTANTIATE(double)
+
+}  // namespace gradus

@@ -1,0 +1,35 @@
+#pragma once
+#include <cmath>
+
+#include "tensor/elementwise.hpp"
+#include "tensor/random.hpp"
+
+namespace gradus::nn {
+
+// How a weight of shape (out, in) begins. The bias begins at zero, except with kPyTorch.
+enum class Init {
+  kPyTorch,  // uniform within +-1 / sqrt(in), the bias too: torch.nn.Linear's default
+  kHe,       // normal, variance 2 / in: keeps the scale through relu (He et al. 2015, eq. 10)
+  kGlorot,   // uniform, variance 2 / (in + out): for tanh (Glorot and Bengio 2010, eq. 16)
+};
+
+// A weight (out, in) that begins so. Throws Error when it has no elements.
+template <class T> Tensor<T> initial_weight(Index out, Index in, Init init, Rng& rng) {
+  if (out < 1 || in < 1) fail("a weight of shape ({}, {}) has no elements", out, in);
+  if (init == Init::kHe) {
+    const double deviation = std::sqrt(2.0 / in);
+    return rng.normal<T>({out, in}) * static_cast<T>(deviation);
+  }
+  // Uniform within +-b has the variance b^2 / 3.
+  const double bound = init == Init::kGlorot ? std::sqrt(6.0 / (in + out)) : 1 / std::sqrt(in);
+  return rng.uniform<T>({out, in}, -static_cast<T>(bound), static_cast<T>(bound));
+}
+
+// A bias (out) beside such a weight.
+template <class T> Tensor<T> initial_bias(Index out, Index in, Init init, Rng& rng) {
+  if (init != Init::kPyTorch) return Tensor<T>({out});
+  const T bound = static_cast<T>(1 / std::sqrt(in));
+  return rng.uniform<T>({out}, -bound, bound);
+}
+
+}  // namespace gradus::nn
