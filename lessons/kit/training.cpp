@@ -1,0 +1,122 @@
+#include "lessons/kit/training.hpp"
+
+#include <cstdio>
+#include <set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "nn/serialization.hpp"
+#include "tensor/error.hpp"
+#include "tensor/io/safetensors.hpp"
+
+namespace gradus::kit {
+namespace {
+
+const std::string kHistory = "history.";  // before the names of the scores, in a checkpoint
+
+}  // namespace
+
+Training::Training(Lesson& lesson, const std::string& name, const Plan& plan,
+                   nn::Parameters<float> parameters, nn::Optimizer<float>& optimizer, Rng& rng)
+    : lesson_(lesson),
+      name_(name),
+      plan_(plan),
+      parameters_(std::move(parameters)),
+      optimizer_(optimizer),
+      rng_(rng),
+      checkpoint_(lesson.file("checkpoint_" + name + ".safetensors")) {
+  fmt::print("Training {}\n", name);
+  if (!lesson.options().resume) return;
+  if (std::filesystem::exists(checkpoint_)) {
+    load();
+    fmt::print("  going on from {}: epochs done: {}\n", checkpoint_.string(), epoch());
+  } else {
+    fmt::print("  beginning anew, for there is no {}\n", checkpoint_.string());
+  }
+}
+
+bool Training::done() const { return epoch() >= plan_.epochs || lesson_.interrupted(); }
+
+int Training::epoch() const {
+  return history_.empty() ? 0 : static_cast<int>(history_.begin()->second.size()) - 1;
+}
+
+Training::Epoch Training::minibatches(const Tensor<float>& examples) {
+  if (history_.empty()) fail("training {}: record the scores before training first", name_);
+  nn::Minibatches<float> batches = nn::minibatches(examples, plan_.batch, rng_);
+  steps_an_epoch_ = (examples.extent(0) + plan_.batch - 1) / plan_.batch;
+  step_ = epoch() * steps_an_epoch_;
+  if (!progress_) progress_.emplace("training " + name_, steps() - step_);
+  return Epoch(this, std::move(batches));
+}
+
+void Training::record(const std::function<std::vector<Score>()>& measure) {
+  const bool begins = history_.empty();
+  const bool whole = steps_an_epoch_ > 0 && step_ == (epoch() + 1) * steps_an_epoch_;
+  if (begins || whole) {
+    const std::vector<Score> scores = measure();
+    if (!begins) require_same_names(scores);
+    for (const auto& [name, value] : scores) history_[name].push_back(value);
+    save();
+    print(scores);
+  }
+  if (done()) progress_.reset();
+}
+
+void Training::require_same_names(const std::vector<Score>& scores) const {
+  std::set<std::string> before, now;
+  for (const auto& [name, values] : history_) before.insert(name);
+  for (const auto& [name, value] : scores) now.insert(name);
+  if (now != before)
+    fail("training {}: its scores were {}, and now are {}", name_, fmt::join(before, ", "),
+         fmt::join(now, ", "));
+}
+
+void Training::save() const {
+  io::SafeTensors<float> file;
+  nn::save(parameters_, file);
+  optimizer_.save(file);
+  for (const auto& [name, values] : history_) {
+    const std::vector<float> numbers(values.begin(), values.end());
+    file.tensors[kHistory + name] = Tensor<float>({std::ssize(numbers)}, numbers);
+  }
+  file.metadata["rng"] = rng_.state();
+  io::write_safetensors(checkpoint_, file.tensors, file.metadata);
+}
+
+void Training::load() {
+  const auto file = io::read_safetensors<float>(checkpoint_);
+  History history;
+  for (const auto& [name, values] : file.tensors)
+    if (name.starts_with(kHistory))
+      history[name.substr(kHistory.size())].assign(values.begin(), values.end());
+  if (history.empty() || history.begin()->second.empty())
+    fail("{} is no checkpoint: it has no scores", checkpoint_.string());
+  for (const auto& [name, values] : history)
+    if (values.size() != history.begin()->second.size())
+      fail("{} is damaged: its scores are of different numbers of epochs", checkpoint_.string());
+  const auto state = file.metadata.find("rng");
+  if (state == file.metadata.end())
+    fail("{} is no checkpoint: it has no state of the random numbers", checkpoint_.string());
+  nn::load(parameters_, file);
+  optimizer_.load(file);
+  rng_.restore(state->second);
+  history_ = std::move(history);
+}
+
+void Training::print(const std::vector<Score>& scores) {
+  std::string line = fmt::format("  epoch {:2}:", epoch());
+  for (const auto& [name, value] : scores) {
+    if (!line.ends_with(':')) line += ",";
+    line += fmt::format(" {} {:#.6g}", name, value);
+  }
+  if (progress_) {
+    progress_->print(line);
+  } else {
+    fmt::print("{}\n", line);
+    std::fflush(stdout);
+  }
+}
+
+}  // namespace gradus::kit

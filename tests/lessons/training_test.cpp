@@ -1,0 +1,201 @@
+#include "lessons/kit/training.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "autograd/tape.hpp"
+#include "lessons/kit/lesson.hpp"
+#include "nn/layers.hpp"
+#include "nn/optimizers.hpp"
+#include "tensor/error.hpp"
+#include "tensor/io/file.hpp"
+#include "tensor/reduce.hpp"
+
+namespace gradus::kit {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+
+constexpr Index kExamples = 10, kBatch = 4;  // three steps an epoch
+
+// What a run of the lesson below left behind.
+struct Outcome {
+  int status = 0;
+  std::string out, err;
+  std::vector<float> weights;
+  History history;
+  std::vector<std::vector<float>> epochs;  // the examples that each epoch dealt out
+  int epochs_done = 0;
+};
+
+class KitTraining : public ::testing::Test {
+ protected:
+  using Hook = std::function<void(Index)>;
+
+  void SetUp() override {
+    std::string pattern = ::testing::TempDir() + "gradus_training_XXXXXX";
+    directory_ = mkdtemp(pattern.data());
+  }
+
+  void TearDown() override { fs::remove_all(directory_); }
+
+  // A lesson that learns y = 2 x from ten examples, and calls `at` before step 0, 1, 2, ... of what
+  // it does, and with -1 before training.
+  Outcome run(
+      std::vector<std::string> options, const Hook& at = [](Index) {}) {
+    return run_lesson(std::move(options), [&](Lesson& lesson, Outcome& outcome) {
+      Rng rng(lesson.options().seed);
+      nn::Linear<float> layer("layer", 1, 1, rng);
+      nn::Adam<float> adam(layer.parameters(), {.learning_rate = 0.1});
+      const Tensor<float> x = arange<float>(kExamples).reshape({kExamples, 1});
+      const auto loss = [&](const Tensor<float>& part) {
+        return mean(square(layer(part) - 2 * part));
+      };
+      const auto measure = [&] {
+        return std::vector<Score>{{"loss", loss(x).item() / 3.0}, {"weight", 0.1}};
+      };
+      at(-1);
+      Training training(lesson, "line", {.epochs = lesson.options().epochs, .batch = kBatch},
+                        layer.parameters(), adam, rng);
+      training.record(measure);
+      Index step = 0;
+      while (!training.done()) {
+        std::vector<float> dealt;
+        for (const Tensor<float>& part : training.minibatches(x)) {
+          at(step);
+          EXPECT_EQ(training.steps(), lesson.options().epochs * 3);
+          EXPECT_EQ(training.step() % 3, std::ssize(dealt) / kBatch);
+          dealt.insert(dealt.end(), part.begin(), part.end());
+          Tape<float> tape;
+          tape.backward(loss(part) * (1 + rng.uniform()));
+          adam.step();
+          ++step;
+        }
+        outcome.epochs.push_back(dealt);
+        training.record(measure);
+      }
+      outcome.weights = {layer.weight.value().item(), layer.bias.value().item()};
+      outcome.history = training.history();
+      outcome.epochs_done = training.epoch();
+    });
+  }
+
+  Outcome run_lesson(std::vector<std::string> options,
+                     const std::function<void(Lesson&, Outcome&)>& body) {
+    Outcome outcome;
+    options.insert(options.begin(), "13_test");
+    options.insert(options.end(), {"--out", directory_.string()});
+    std::vector<char*> argv;
+    for (std::string& option : options) argv.push_back(option.data());
+    ::testing::internal::CaptureStdout();
+    ::testing::internal::CaptureStderr();
+    outcome.status = kit::run({"13_test", "A test", 10, 3}, static_cast<int>(argv.size()),
+                              argv.data(), [&](Lesson& lesson) { body(lesson, outcome); });
+    outcome.out = ::testing::internal::GetCapturedStdout();
+    outcome.err = ::testing::internal::GetCapturedStderr();
+    return outcome;
+  }
+
+  fs::path checkpoint() const { return directory_ / "13_test" / "checkpoint_line.safetensors"; }
+
+  fs::path directory_;
+};
+
+TEST_F(KitTraining, GoesThroughAllExamplesEachEpoch) {
+  const Outcome outcome = run({"--epochs", "4"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  ASSERT_EQ(outcome.epochs.size(), 4u);
+  EXPECT_NE(outcome.epochs[0], outcome.epochs[1]);
+  for (std::vector<float> dealt : outcome.epochs) {
+    std::sort(dealt.begin(), dealt.end());
+    EXPECT_THAT(dealt, ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
+  }
+}
+
+TEST_F(KitTraining, RecordsEveryScoreBeforeAndAfterEachEpoch) {
+  const Outcome outcome = run({"--epochs", "4"});
+  EXPECT_EQ(outcome.epochs_done, 4);
+  EXPECT_EQ(outcome.history.at("loss").size(), 5u);
+  EXPECT_LT(outcome.history.at("loss")[4], outcome.history.at("loss")[0]);
+  EXPECT_EQ(outcome.history.at("weight"), std::vector<double>(5, 0.1));
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("\n  epoch  0: loss "), HasSubstr("\n  epoch  4: loss "),
+                                 HasSubstr(", weight 0.100000\n")));
+}
+
+TEST_F(KitTraining, OfNoEpochsOnlyMeasures) {
+  const Outcome outcome = run({"--epochs", "0"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.history.at("loss").size(), 1u);
+  EXPECT_TRUE(outcome.epochs.empty());
+}
+
+TEST_F(KitTraining, ResumesWithTheSameBits) {
+  const Outcome whole = run({"--epochs", "5"});
+  run({"--epochs", "2"});
+  const Outcome resumed = run({"--epochs", "5", "--resume"});
+  EXPECT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_EQ(resumed.epochs.size(), 3u);
+  EXPECT_EQ(resumed.weights, whole.weights);
+  EXPECT_THAT(resumed.out, HasSubstr("going on from"));
+}
+
+TEST_F(KitTraining, BeginsAnewWithoutACheckpoint) {
+  const Outcome outcome = run({"--epochs", "2", "--resume"});
+  EXPECT_EQ(outcome.epochs_done, 2);
+  EXPECT_THAT(outcome.out, HasSubstr("beginning anew, for there is no"));
+  run({"--epochs", "3"});
+  EXPECT_EQ(run({"--epochs", "2"}).epochs.size(), 2u);  // nor where it was not asked for
+}
+
+TEST_F(KitTraining, RefusesACheckpointThatIsNone) {
+  run({"--epochs", "1"});
+  io::write_file(checkpoint(), "no tensors");
+  const Outcome outcome = run({"--epochs", "2", "--resume"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("checkpoint_line.safetensors"));
+}
+
+TEST_F(KitTraining, NeedsAScoreBeforeItBegins) {
+  const Outcome outcome = run_lesson({}, [](Lesson& lesson, Outcome&) {
+    Rng rng(0);
+    nn::Linear<float> layer("layer", 1, 1, rng);
+    nn::Sgd<float> sgd(layer.parameters());
+    Training training(lesson, "line", {.epochs = 1, .batch = 2}, layer.parameters(), sgd, rng);
+    training.minibatches(Tensor<float>({4, 1}));
+  });
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("training line: record the scores before training first"));
+}
+
+TEST_F(KitTraining, HasTheSameScoresEachTime) {
+  const Outcome outcome = run_lesson({}, [](Lesson& lesson, Outcome&) {
+    Rng rng(0);
+    nn::Linear<float> layer("layer", 1, 1, rng);
+    nn::Sgd<float> sgd(layer.parameters());
+    Training training(lesson, "line", {.epochs = 2, .batch = 2}, layer.parameters(), sgd, rng);
+    const auto measure = [&](const std::string& name) {
+      return [name] { return std::vector<Score>{{name, 1}}; };
+    };
+    training.record(measure("loss"));
+    training.record(measure("ignored"));  // nothing was trained in between
+    for ([[maybe_unused]] const Tensor<float>& x : training.minibatches(Tensor<float>({4, 1})))
+      continue;
+    training.record(measure("error"));
+  });
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("training line: its scores were loss, and now are error"));
+}
+
+}  // namespace
+}  // namespace gradus::kit
