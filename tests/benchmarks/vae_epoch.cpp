@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include "autograd/tape.hpp"
 #include "lessons/13_vae/model.hpp"
 #include "lessons/kit/data.hpp"
 #include "nn/minibatches.hpp"

@@ -5,6 +5,7 @@
 #include "autograd/gradcheck.hpp"
 #include "autograd/operations.hpp"
 #include "lessons/11_elbo/model.hpp"
+#include "lessons/13_vae/instruments.hpp"
 #include "lessons/13_vae/model.hpp"
 #include "tensor/io/idx.hpp"
 

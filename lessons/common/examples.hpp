@@ -1,0 +1,28 @@
+#pragma once
+#include <algorithm>
+#include <vector>
+
+#include "tensor/elementwise.hpp"
+#include "tensor/layout.hpp"
+
+// Some of a set of examples, and points between two of them.
+namespace gradus {
+
+// The first n examples of x (N, ...), or all where there are fewer.
+template <class T> Tensor<T> first(Index n, const Tensor<T>& x) {
+  return slice(x, 0, 0, std::min(n, x.extent(0)));
+}
+
+// The first two examples of x (N, ...), or the only one twice.
+template <class T> Tensor<T> first_pair(const Tensor<T>& x) {
+  return gather_rows(x, std::vector<Index>{0, std::min<Index>(1, x.extent(0) - 1)});
+}
+
+// The weights of two ends at n points at equal steps from the one to the other, (n, 2): 1 - t and
+// t. Times the ends, (2, K), they give the points, (n, K).
+template <class T> Tensor<T> weights_between(Index n) {
+  const Tensor<T> t = (arange<T>(n) / static_cast<T>(n - 1)).reshape({n, 1});
+  return concatenate(std::vector{T(1) - t, t}, 1);
+}
+
+}  // namespace gradus
