@@ -1,15 +1,24 @@
 // Lesson 04: gradient descent on a linear autoencoder finds the plane of PCA, by way of saddles.
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include <fmt/core.h>
 
+#include "autograd/tape.hpp"
+#include "lessons/04_linear_autoencoder/figures.hpp"
+#include "lessons/04_linear_autoencoder/instruments.hpp"
 #include "lessons/04_linear_autoencoder/model.hpp"
 #include "lessons/common/toy.hpp"
-#include "lessons/kit/checkpoint.hpp"
 #include "lessons/kit/data.hpp"
-#include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
-#include "lessons/kit/progress.hpp"
-#include "nn/minibatches.hpp"
+#include "lessons/kit/training.hpp"
+#include "nn/optimizers.hpp"
+#include "nn/parameters.hpp"
 #include "nn/serialization.hpp"
+#include "tensor/error.hpp"
 
 namespace gradus::lesson04 {
 namespace {
@@ -18,20 +27,23 @@ constexpr Index kCodes = 20, kBatch = 128;
 
 // ---- Five dimensions, all examples at every step -----------------------------------------------
 
-struct Path {
-  kit::Series loss, angle;  // at each step; the angle to PCA's plane in degrees
-};
+// What the toy loses when its components i and j are kept: the other variances.
+double variances_without(Index i, Index j) {
+  double total = 0;
+  for (double variance : kToyVariances) total += variance;
+  return total - kToyVariances[i] - kToyVariances[j];
+}
 
 // Descends from where the model stands.
 Path descend(LinearAutoencoder<double>& model, const Tensor<double>& x, const Tensor<double>& plane,
              int steps, const std::string& label) {
-  Path path{{.label = label}, {.label = label}};
+  Path path{.label = label, .loss = {}, .angle = {}};
   nn::Sgd<double> sgd(model.parameters(), {.learning_rate = 0.05});
   for (int step = 1; step <= steps; ++step) {
     Tape<double> tape;
     const Var<double> loss = model.loss(x);
-    path.loss.y.push_back(loss.item());
-    path.angle.y.push_back(largest_angle(projector(model.decoder.weight.value()), plane));
+    path.loss.push_back(loss.item());
+    path.angle.push_back(largest_angle(projector(model.decoder.weight.value()), plane));
     tape.backward(loss);
     sgd.step();
   }
@@ -40,85 +52,63 @@ Path descend(LinearAutoencoder<double>& model, const Tensor<double>& x, const Te
 
 void find_plane(kit::Lesson& lesson, const Tensor<double>& x, const Pca<double>& pca, Rng& rng) {
   const Tensor<double> plane = projector(axes(pca, {0, 1}));
-  std::vector<kit::Series> losses, angles;
-  double distance = 0, off_axes = 0;
+  std::vector<Path> paths;
+  double distance = 0;
+  double off_axes = 0;
   for (int start = 1; start <= 3; ++start) {
     LinearAutoencoder<double> model(5, 2, rng);
-    const Path path = descend(model, x, plane, 2000, fmt::format("start {}", start));
-    losses.push_back(path.loss);
-    losses.back().y.resize(100);
-    angles.push_back(path.angle);
-    angles.back().y.resize(600);
+    paths.push_back(descend(model, x, plane, 2000, fmt::format("start {}", start)));
     const Tensor<double>& w = model.decoder.weight.value();
     distance = std::max(distance, std::sqrt(sum(square(projector(w) - plane)).item()));
     off_axes = std::max(off_axes, angle_to_nearest_axis(pca, w));
-    if (start == 1) lesson.check("toy_loss", path.loss.y.back(), "", kit::Expected{1.75, 1e-6});
   }
+  const double floor = variances_without(0, 1);
+  lesson.check("toy_loss", paths.front().loss.back(), "", kit::Expected{floor, 1e-6});
   lesson.check("toy_projector_distance", distance, "", kit::Expected{0, 1e-3});
   lesson.check("toy_columns_off_axes", off_axes, "degrees", kit::between(1, 90));
-  kit::plot(lesson, "loss",
-            {.title = "From three random starts the loss falls to one floor",
-             .note = "toy of five dimensions, codes of two numbers",
-             .x_label = "step of gradient descent",
-             .y_label = "squared error per example",
-             .log_y = true,
-             .levels = {{"dropped variances", 1.75}}},
-            losses);
-  kit::plot(lesson, "angle",
-            {.title = "The decoder's plane turns into the plane of PCA",
-             .x_label = "step of gradient descent",
-             .y_label = "angle between the planes, degrees",
-             .log_y = true},
-            angles);
+  draw_losses(lesson, paths, floor);
+  draw_angles(lesson, paths);
 }
 
 // The ten critical points of Baldi and Hornik: level, gradient and lowest curvature at each.
-void visit_saddles(kit::Lesson& lesson, const Tensor<double>& x, const Pca<double>& pca, Rng& rng) {
-  LinearAutoencoder<double> model(5, 2, rng);
-  const std::pair<std::vector<Index>, double> points[] = {{{0, 1}, 1.75}, {{0, 2}, 2.75},
-                                                          {{0, 3}, 3.25}, {{0, 4}, 3.5},
-                                                          {{1, 2}, 4.75}, {{1, 3}, 5.25},
-                                                          {{1, 4}, 5.5},  {{2, 3}, 6.25},
-                                                          {{2, 4}, 6.5},  {{3, 4}, 7.0}};
-  kit::Series lowest{.label = "toy"};
-  std::vector<std::string> names;
+void visit_critical_points(kit::Lesson& lesson, LinearAutoencoder<double>& model,
+                           const Tensor<double>& x, const Pca<double>& pca) {
+  std::vector<std::string> pairs;
+  std::vector<double> lowest;
   double gradient = 0;
-  for (const auto& [which, level] : points) {
-    const Tensor<double> u = axes(pca, which);  // (5, 2)
-    model.place(transpose(u), u);
-    const auto c = curvature<double>([&] { return model.loss(x); }, model.parameters());
-    gradient = std::max(gradient, max(abs(c.gradient)).item());
-    lowest.y.push_back(symmetric_eigen(c.hessian).values(c.gradient.size() - 1));
-    names.push_back(fmt::format("{}, {}", which[0] + 1, which[1] + 1));
-    const std::string pair = fmt::format("{}_{}", which[0] + 1, which[1] + 1);
-    lesson.check("toy_level_" + pair, model.loss(x).item(), "", kit::Expected{level, 1e-9});
-    lesson.check("toy_curvature_" + pair, lowest.y.back(), "",
-                 kit::Expected{lowest_curvature(kToyVariances, which), 1e-9});
-  }
-  lesson.check("toy_largest_gradient", gradient, "", kit::Expected{0, 1e-9});
-  kit::bars(lesson, "curvature",
-            {.title = "Only the best pair of components is a place to rest",
-             .note = "lowest curvature of the loss where the decoder spans two components of five",
-             .x_label = "the two components, from the lowest loss to the highest",
-             .y_label = "lowest eigenvalue of the Hessian"},
-            {lowest}, names);
+  for (Index i = 0; i < 5; ++i)
+    for (Index j = i + 1; j < 5; ++j) {
+      const Tensor<double> u = axes(pca, {i, j});  // (5, 2)
+      model.place(transpose(u), u);
+      const auto c = curvature<double>([&] { return model.loss(x); }, model.parameters());
+      gradient = std::max(gradient, max(abs(c.gradient)).item());
+      lowest.push_back(symmetric_eigen(c.hessian).values(c.gradient.size() - 1));
+      pairs.push_back(fmt::format("{}, {}", i + 1, j + 1));
 
-  // Next to the saddle of components 3 and 4.
+      const std::string name = fmt::format("{}_{}", i + 1, j + 1);
+      lesson.check("toy_level_" + name, model.loss(x).item(), "",
+                   kit::Expected{variances_without(i, j), 1e-9});
+      lesson.check("toy_curvature_" + name, lowest.back(), "",
+                   kit::Expected{lowest_curvature(kToyVariances, {i, j}), 1e-9});
+    }
+  lesson.check("toy_largest_gradient", gradient, "", kit::Expected{0, 1e-9});
+  draw_curvatures(lesson, pairs, lowest);
+}
+
+// A descent from a millionth beside the saddle of components 3 and 4.
+void leave_saddle(kit::Lesson& lesson, LinearAutoencoder<double>& model, const Tensor<double>& x,
+                  const Pca<double>& pca, Rng& rng) {
   const Tensor<double> u = axes(pca, {2, 3});
-  model.place(transpose(u) + 1e-6 * rng.normal<double>({2, 5}),
-              u + 1e-6 * rng.normal<double>({5, 2}));
-  Path path = descend(model, x, projector(axes(pca, {0, 1})), 700, "gradient descent");
-  lesson.check("toy_loss_from_saddle", path.loss.y.back(), "", kit::Expected{1.75, 1e-4});
-  path.loss.y.resize(400);
-  kit::plot(lesson, "saddle",
-            {.title = "A descent that rests at two saddles on its way",
-             .note = "from a millionth beside the point where the decoder spans components 3 and 4",
-             .x_label = "step of gradient descent",
-             .y_label = "squared error per example",
-             .levels = {{"components 3, 4", 6.25},
-                        {"components 1, 3", 2.75},
-                        {"components 1, 2", 1.75}}},
-            {path.loss});
+  const Tensor<double> decoder = u + 1e-6 * rng.normal<double>({5, 2});
+  const Tensor<double> encoder = transpose(u) + 1e-6 * rng.normal<double>({2, 5});
+  model.place(encoder, decoder);
+  const Path path = descend(model, x, projector(axes(pca, {0, 1})), 700, "gradient descent");
+  const double floor = variances_without(0, 1);
+  lesson.check("toy_loss_from_saddle", path.loss.back(), "", kit::Expected{floor, 1e-4});
+  draw_saddles(lesson, path,
+               {{"components 3, 4", variances_without(2, 3)},
+                {"components 1, 3", variances_without(0, 2)},
+                {"components 1, 2", floor}});
 }
 
 // Codes as wide as the input: any invertible encoder will do.
@@ -133,93 +123,73 @@ void copy(kit::Lesson& lesson, const Tensor<double>& x, Rng& rng) {
 
 // ---- Images, in minibatches --------------------------------------------------------------------
 
-// Trains until `epochs` are done, some of which a checkpoint may have; returns how many are.
-int descend(kit::Lesson& lesson, LinearAutoencoder<float>& model, const Tensor<float>& train,
-            double widest, const std::function<std::string(int)>& measure) {
-  const auto checkpoint = lesson.directory() / "checkpoint.safetensors";
+// The least that any linear autoencoder can lose: PCA's error, per image.
+struct Floor {
+  double train, test;
+};
+
+Floor floor_of(const Pca<double>& pca, const kit::ImageData& data) {
+  const Index pixels = data.height * data.width;
+  const Floor floor = {
+      pixels > kCodes ? critical_level(pca, numbers_below(kCodes)) : 0,
+      pca.residual(cast<double>(data.test_images), std::min(kCodes, pixels)),
+  };
+  if (std::min(floor.train, floor.test) < 1e-6)
+    fail("images must vary in more than {} directions: these {} + {} of {} x {} pixels do not",
+         kCodes, data.train_images.extent(0), data.test_images.extent(0), data.height, data.width);
+  return floor;
+}
+
+// Trains on centred images. Returns by how many % the losses are above their floors.
+kit::History train(kit::Lesson& lesson, LinearAutoencoder<float>& model, Rng& rng,
+                   const Tensor<float>& images, const Tensor<float>& test_images,
+                   const Floor& floor, double widest) {
   const int epochs = lesson.options().epochs;
-  int epoch = 0;
-  if (kit::resumes(lesson, checkpoint)) {
-    const auto file = io::read_safetensors<float>(checkpoint);
-    nn::load(model.parameters(), file);
-    epoch = static_cast<int>(file.at("epoch").item());
-  }
-  kit::Progress progress("training", std::max(0, epochs - epoch));
-  progress.print(measure(epoch));
-  while (epoch < epochs) {
+  nn::Sgd<float> sgd(model.parameters(), {.momentum = 0.9});
+  kit::Training training(lesson, "linear_autoencoder", {.epochs = epochs, .batch = kBatch},
+                         model.parameters(), sgd, rng);
+  const auto measure = [&] {
+    return std::vector<kit::Score>{{"training", 100 * (mean_loss(model, images) / floor.train - 1)},
+                                   {"test",
+                                    100 * (mean_loss(model, test_images) / floor.test - 1)}};
+  };
+  training.record(measure);
+  while (!training.done()) {
     // The widest direction bounds the step. Smaller steps at the end calm the minibatches' noise.
-    const double rate = (3 * epoch < 2 * epochs ? 0.06 : 0.006) / widest;
-    nn::Sgd<float> sgd(model.parameters(), {.learning_rate = rate, .momentum = 0.9});
-    Rng rng(lesson.options().seed + static_cast<std::uint64_t>(epoch) + 1);
-    for (const Tensor<float>& x : nn::minibatches(train, kBatch, rng)) {
+    const bool early = 3 * training.epoch() < 2 * epochs;
+    sgd.options.learning_rate = (early ? 0.06 : 0.006) / widest;
+    for (const Tensor<float>& x : training.minibatches(images)) {
       Tape<float> tape;
       tape.backward(model.loss(x));
       sgd.step();
-      if (lesson.interrupted()) return epoch;
     }
-    progress.step();
-    progress.print(measure(++epoch));
-    io::SafeTensors<float> file{{{"epoch", Tensor<float>(static_cast<float>(epoch))}}, {}};
-    nn::save(model.parameters(), file);
-    io::write_safetensors(lesson.file("checkpoint.safetensors"), file.tensors);
+    training.record(measure);
   }
-  return epoch;
+  return training.history();
 }
 
-void images(kit::Lesson& lesson) {
-  const kit::ImageData data = kit::load_images(lesson);
-  const Index pixels = data.height * data.width;
-  const Pca<double> pca = fit_pca(cast<double>(data.train_images));
-  const double floor = pixels > kCodes ? critical_level(pca, first(kCodes)) : 0;
-  const double test_floor = pca.residual(cast<double>(data.test_images), std::min(kCodes, pixels));
-  if (std::min(floor, test_floor) < 1e-6)
-    fail("images must vary in more than {} directions: these {} + {} of {} x {} pixels do not",
-         kCodes, data.train_images.extent(0), data.test_images.extent(0), data.height, data.width);
-  const Tensor<float> mean = cast<float>(pca.mean);
-  const Tensor<float> train = data.train_images - mean, test = data.test_images - mean;
-  Rng rng(lesson.options().seed);
-  LinearAutoencoder<float> model(pixels, kCodes, rng);
-  kit::Series on_train{.label = "training", .mark = kit::Series::kLineAndDots}, on_test = on_train;
-  on_test.label = "test";
-  const int epochs = descend(lesson, model, train, pca.variances(0), [&](int epoch) {
-    on_train.x.push_back(epoch);
-    on_train.y.push_back(100 * (mean_loss(model, train) / floor - 1));
-    on_test.x.push_back(epoch);
-    on_test.y.push_back(100 * (mean_loss(model, test) / test_floor - 1));
-    return fmt::format("epoch {:2}: {:7.3f} % above PCA in training, {:7.3f} % in the test", epoch,
-                       on_train.y.back(), on_test.y.back());
-  });
-  kit::plot(lesson, "excess",
-            {.title =
-                 fmt::format("With {} numbers a code, training comes down to PCA's error", kCodes),
-             .x_label = "epoch",
-             .y_label = "% above the error of PCA",
-             .log_y = true},
-            {on_train, on_test});
-  const Tensor<double> w = cast<double>(model.decoder.weight.value());
-  const Tensor<double> columns = transpose(w / sqrt(sum(square(w), {0})));  // (k, D), of length 1
-  kit::images(lesson, "axes",
-              {.title = "PCA's axes, and those that gradient descent found",
-               .signed_values = true,
-               .row_captions = {"PCA's first ten", "ten of the decoder's"}},
-              concatenate(std::vector{slice(pca.components, 0, 0, 10), slice(columns, 0, 0, 10)})
-                  .reshape({20, data.height, data.width}));
-  model.absorb_mean(mean);
-  nn::save_file(model.parameters(), lesson.file("linear_autoencoder.safetensors"));
-
-  // The floor is what lesson 01 measured as the error of PCA; nothing linear gets below it.
-  const bool full = data.name == "fashion-mnist" && train.extent(0) == 60000;
-  const bool trained = full && epochs >= 12;
-  auto claim = [](bool known, kit::Expected e) { return known ? std::optional(e) : std::nullopt; };
-  lesson.report("pca_train_error", floor, "per image");
+// The floor is what lesson 01 measured as the error of PCA; nothing linear gets below it.
+void check_errors(kit::Lesson& lesson, const LinearAutoencoder<float>& model,
+                  const kit::History& excess, const Floor& floor, const kit::ImageData& data) {
+  const std::vector<double>& on_train = excess.at("training");
+  const std::vector<double>& on_test = excess.at("test");
+  const double pixels = static_cast<double>(data.height * data.width);
+  const bool full = data.is_full_fashion_mnist();
+  const bool trained = full && on_train.size() > 12;
+  lesson.report("pca_train_error", floor.train, "per image");
   lesson.report("train_error", mean_loss(model, data.train_images), "per image");
-  lesson.check("train_excess", on_train.y.back(), "%", claim(trained, kit::between(0, 0.5)));
-  lesson.check("test_excess", on_test.y.back(), "%", claim(trained, kit::between(-0.5, 0.5)));
-  lesson.check("pca_test_error", test_floor / static_cast<double>(pixels), "per pixel",
-               claim(full, {0.018705, 5e-7}));
-  lesson.check("test_error", mean_loss(model, data.test_images) / static_cast<double>(pixels),
-               "per pixel", claim(trained, {0.018705, 1e-4}));
-  const Tensor<double> span = projector(w), plane = projector(axes(pca, first(kCodes)));
+  lesson.check("train_excess", on_train.back(), "%", kit::when(trained, kit::between(0, 0.5)));
+  lesson.check("test_excess", on_test.back(), "%", kit::when(trained, kit::between(-0.5, 0.5)));
+  lesson.check("pca_test_error", floor.test / pixels, "per pixel",
+               kit::when(full, {0.018705, 5e-7}));  // as lesson 01 finds it
+  lesson.check("test_error", mean_loss(model, data.test_images) / pixels, "per pixel",
+               kit::when(trained, {0.018705, 1e-4}));
+}
+
+// How much of PCA's plane the columns of the decoder's weight, (D, k), span.
+void compare_planes(kit::Lesson& lesson, const Tensor<double>& weight, const Pca<double>& pca) {
+  const Tensor<double> span = projector(weight);
+  const Tensor<double> plane = projector(axes(pca, numbers_below(kCodes)));
   lesson.report("largest_angle", largest_angle(span, plane), "degrees");
   for (Index i : {1, 10, 20})
     lesson.report(fmt::format("component_{}_in_span", i),
@@ -228,14 +198,42 @@ void images(kit::Lesson& lesson) {
   lesson.report("variance_21", pca.variances(20), "");
 }
 
-void run(kit::Lesson& lesson) {
+// The same on the toy: there all is known.
+void run_toy(kit::Lesson& lesson) {
   Rng rng(lesson.options().seed);
   const Tensor<double> x = toy_points(kToyVariances, 500, rng);
   const Pca<double> pca = fit_pca(x);
   find_plane(lesson, x, pca, rng);
-  visit_saddles(lesson, x, pca, rng);
+
+  LinearAutoencoder<double> model(5, 2, rng);
+  visit_critical_points(lesson, model, x, pca);
+  leave_saddle(lesson, model, x, pca, rng);
   copy(lesson, x, rng);
-  images(lesson);
+}
+
+void run_images(kit::Lesson& lesson) {
+  const kit::ImageData data = kit::load_images(lesson);
+  const Pca<double> pca = fit_pca(cast<double>(data.train_images));
+  const Floor floor = floor_of(pca, data);
+
+  const Tensor<float> mean = cast<float>(pca.mean);
+  Rng rng(lesson.options().seed);
+  LinearAutoencoder<float> model(data.train_images.extent(1), kCodes, rng);
+  const kit::History excess = train(lesson, model, rng, data.train_images - mean,
+                                    data.test_images - mean, floor, pca.variances(0));
+  model.absorb_mean(mean);
+  nn::save_file(model.parameters(), lesson.file("linear_autoencoder.safetensors"));
+
+  const Tensor<double> weight = cast<double>(model.decoder.weight.value());
+  draw_excess(lesson, excess, kCodes);
+  draw_axes(lesson, pca, weight, data);
+  check_errors(lesson, model, excess, floor, data);
+  compare_planes(lesson, weight, pca);
+}
+
+void run(kit::Lesson& lesson) {
+  run_toy(lesson);
+  run_images(lesson);
 }
 
 }  // namespace

@@ -1,12 +1,19 @@
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <functional>
-#include <numbers>
 #include <numeric>
+#include <vector>
 
 #include "autograd/tape.hpp"
 #include "lessons/01_pca/model.hpp"
+#include "lessons/common/gradients.hpp"
 #include "nn/layers.hpp"
+#include "nn/parameters.hpp"
+#include "tensor/layout.hpp"
+#include "tensor/matmul.hpp"
+#include "tensor/random.hpp"
+#include "tensor/reduce.hpp"
 
 // An autoencoder without a bend in it: two affine maps, through a narrow place.
 //
@@ -50,38 +57,8 @@ template <class T> struct LinearAutoencoder {
   }
 };
 
-// The loss over any number of examples.
-template <class T> double mean_loss(const LinearAutoencoder<T>& model, const Tensor<T>& x) {
-  double total = 0;
-  in_parts(x, [&](const Tensor<T>& part) {
-    total += static_cast<double>(model.loss(part).item()) * static_cast<double>(part.extent(0));
-  });
-  return total / static_cast<double>(x.extent(0));
-}
-
-// The orthogonal projection on the span of the columns of w:  w (w^T w)^-1 w^T.  (D, k) -> (D, D)
-template <class T> Tensor<T> projector(const Tensor<T>& w) {
-  return matmul(w, solve_spd(matmul_tn(w, w), transpose(w)));
-}
-
-// The largest angle between two subspaces of equal dimension, in degrees. The eigenvalues of the
-// difference of two such projectors are plus and minus the sines of the principal angles.
-template <class T> T largest_angle(const Tensor<T>& p, const Tensor<T>& q) {
-  const T sine = symmetric_eigen(p - q).values(0);
-  return std::asin(std::clamp(sine, T(0), T(1))) * 180 / std::numbers::pi_v<T>;
-}
-
-// How far the columns of w (D, k) are from being components of PCA: of their angles to the nearest
-// component the largest, in degrees.
-template <class T> T angle_to_nearest_axis(const Pca<T>& pca, const Tensor<T>& w) {
-  const Tensor<T> cosines = abs(matmul(pca.components, w)) / sqrt(sum(square(w), {0}));  // (D, k)
-  T worst = 1;
-  for (T cosine : max(cosines, {0})) worst = std::min(worst, cosine);
-  return std::acos(worst) * 180 / std::numbers::pi_v<T>;
-}
-
 // The numbers 0, ..., k - 1.
-inline std::vector<Index> first(Index k) {
+inline std::vector<Index> numbers_below(Index k) {
   std::vector<Index> which(k);
   std::iota(which.begin(), which.end(), 0);
   return which;
@@ -123,17 +100,13 @@ template <class T> struct Curvature {
 template <class T>
 Curvature<T> curvature(const std::function<Var<T>()>& loss, const nn::Parameters<T>& parameters) {
   Tape<T> tape;
-  std::vector<Var<T>> leaves;
-  for (const Parameter<T>* p : parameters) leaves.push_back(*p);
-  std::vector<Var<T>> flat;
-  for (const Var<T>& g : gradient(loss(), leaves, {.create_graph = true}))
-    flat.push_back(reshape(g, {g.value().size()}));
-  const Var<T> g = concatenate(flat);  // (n)
-  std::vector<Tensor<T>> second;
-  for (Index i = 0; i < g.value().size(); ++i)
-    for (const Var<T>& row : gradient(sum(slice(g, 0, i, i + 1)), leaves))
-      second.push_back(row.value().reshape({-1}));
-  return {g.value(), concatenate(second).reshape({g.value().size(), -1})};
+  const std::vector<Var<T>> inputs = leaves(parameters);
+  const Var<T> g = flat(gradient(loss(), inputs, {.create_graph = true}));  // (n)
+  const Index n = g.value().size();
+  std::vector<Tensor<T>> rows;
+  for (Index i = 0; i < n; ++i)
+    rows.push_back(flat(gradient(sum(slice(g, 0, i, i + 1)), inputs)).value());
+  return {g.value(), concatenate(rows).reshape({n, n})};
 }
 
 }  // namespace gradus::lesson04

@@ -1,11 +1,11 @@
 #include <gtest/gtest.h>
 
 #include "autograd/gradcheck.hpp"
+#include "autograd/operations.hpp"
 #include "lessons/05_autoencoder/instruments.hpp"
 #include "lessons/05_autoencoder/model.hpp"
 #include "lessons/common/toy.hpp"
 #include "nn/optimizers.hpp"
-#include "nn/serialization.hpp"
 
 namespace gradus::lesson05 {
 namespace {

@@ -2,6 +2,7 @@
 
 #include "autograd/gradcheck.hpp"
 #include "autograd/operations.hpp"
+#include "lessons/04_linear_autoencoder/instruments.hpp"
 #include "lessons/04_linear_autoencoder/model.hpp"
 #include "lessons/common/toy.hpp"
 #include "nn/optimizers.hpp"
