@@ -158,6 +158,26 @@ TEST_F(KitTraining, BeginsAnewWithoutACheckpoint) {
   EXPECT_EQ(run({"--epochs", "2"}).epochs.size(), 2u);  // nor where it was not asked for
 }
 
+// Before training (-1), and before each step of three epochs of three steps.
+TEST_F(KitTraining, EndsAtCtrlCAtAnyMoment) {
+  const Outcome whole = run({"--epochs", "3"});
+  for (Index moment = -1; moment < 9; ++moment) {
+    fs::remove(checkpoint());
+    const Outcome stopped = run({"--epochs", "3"}, [moment](Index step) {
+      if (step == moment) std::raise(SIGINT);
+    });
+    EXPECT_EQ(stopped.status, 130) << moment;
+    EXPECT_THAT(stopped.out, EndsWith(" --resume\n"));
+    // The step at which it came is done; its epoch counts if that was the last one of it.
+    EXPECT_EQ(stopped.epochs_done, (moment + 1) / 3) << moment;
+    EXPECT_EQ(std::ssize(stopped.history.at("loss")), stopped.epochs_done + 1) << moment;
+
+    const Outcome resumed = run({"--epochs", "3", "--resume"});
+    EXPECT_EQ(resumed.status, 0) << resumed.err;
+    EXPECT_EQ(resumed.weights, whole.weights) << moment;
+  }
+}
+
 TEST_F(KitTraining, RefusesACheckpointThatIsNone) {
   run({"--epochs", "1"});
   io::write_file(checkpoint(), "no tensors");
