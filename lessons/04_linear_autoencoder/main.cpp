@@ -146,8 +146,9 @@ kit::History train(kit::Lesson& lesson, LinearAutoencoder<float>& model, Rng& rn
                    const Floor& floor, double widest) {
   const int epochs = lesson.options().epochs;
   nn::Sgd<float> sgd(model.parameters(), {.momentum = 0.9});
-  kit::Training training(lesson, "linear_autoencoder", {.epochs = epochs, .batch = kBatch},
-                         model.parameters(), sgd, rng);
+  kit::Training training(lesson, "linear_autoencoder",
+                         {.epochs = epochs, .batch = kBatch, .scheduled = true}, model.parameters(),
+                         sgd, rng);
   const auto measure = [&] {
     return std::vector<kit::Score>{{"training", 100 * (mean_loss(model, images) / floor.train - 1)},
                                    {"test",

@@ -51,8 +51,8 @@ std::vector<double> train(kit::Lesson& lesson, Autoencoder<float>& model, Rng& r
                           const kit::ImageData& data) {
   nn::Adam<float> adam(model.parameters());
   kit::Training training(lesson, "autoencoder",
-                         {.epochs = lesson.options().epochs, .batch = kBatch}, model.parameters(),
-                         adam, rng);
+                         {.epochs = lesson.options().epochs, .batch = kBatch, .scheduled = true},
+                         model.parameters(), adam, rng);
   const auto measure = [&] {
     return std::vector<kit::Score>{{"test error", error_per_pixel(model, data.test_images)}};
   };

@@ -206,6 +206,15 @@ Lesson::Lesson(const About& about, Options options, std::string command)
   fs::remove(probe, error);
 }
 
+std::map<std::string, std::string> Lesson::identity() const {
+  std::string data = "none";
+  if (data_) data = fmt::format("{} ({} + {})", data_->name, data_->train, data_->test);
+  return {{"lesson", about_.name},
+          {"seed", std::to_string(options_.seed)},
+          {"data", data},
+          {"quick", options_.quick ? "yes" : "no"}};
+}
+
 fs::path Lesson::file(const std::string& name) {
   if (std::find(files_.begin(), files_.end(), name) == files_.end()) files_.push_back(name);
   return directory_ / name;

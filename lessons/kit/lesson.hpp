@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -57,6 +58,9 @@ std::optional<Expected> when(bool condition, const Expected& expected);
 class Lesson {
  public:
   const Options& options() const { return options_; }
+
+  // What decides this run's numbers, by name: its lesson, seed, data set, and whether it is quick.
+  std::map<std::string, std::string> identity() const;
 
   // Where this lesson writes, out/13_vae: it exists.
   const std::filesystem::path& directory() const { return directory_; }

@@ -13,7 +13,9 @@
 namespace gradus::kit {
 namespace {
 
-const std::string kHistory = "history.";  // before the names of the scores, in a checkpoint
+// Before names in a checkpoint: of the scores, and of what it is a checkpoint of.
+const std::string kHistory = "history.";
+const std::string kRun = "run.";
 
 }  // namespace
 
@@ -73,6 +75,29 @@ void Training::require_same_names(const std::vector<Score>& scores) const {
          fmt::join(now, ", "));
 }
 
+std::map<std::string, std::string> Training::identity() const {
+  std::map<std::string, std::string> identity = lesson_.identity();
+  identity["model"] = name_;
+  identity["batch"] = std::to_string(plan_.batch);
+  if (plan_.scheduled) identity["epochs"] = std::to_string(plan_.epochs);
+  return identity;
+}
+
+void Training::require_same_run(const std::map<std::string, std::string>& metadata) const {
+  std::vector<std::string> differences;
+  for (const auto& [name, here] : identity()) {
+    const auto found = metadata.find(kRun + name);
+    const std::string there = found == metadata.end() ? "not said" : found->second;
+    if (there != here)
+      differences.push_back(fmt::format("{} is {} there, but {} here", name, there, here));
+  }
+  if (!differences.empty())
+    fail(
+        "{} is of another run: {}. Give the options that it was made with, or leave --resume out "
+        "to begin anew.",
+        checkpoint_.string(), fmt::join(differences, "; "));
+}
+
 void Training::save() const {
   io::SafeTensors<float> file;
   nn::save(parameters_, file);
@@ -81,12 +106,14 @@ void Training::save() const {
     const std::vector<float> numbers(values.begin(), values.end());
     file.tensors[kHistory + name] = Tensor<float>({std::ssize(numbers)}, numbers);
   }
+  for (const auto& [name, value] : identity()) file.metadata[kRun + name] = value;
   file.metadata["rng"] = rng_.state();
   io::write_safetensors(checkpoint_, file.tensors, file.metadata);
 }
 
 void Training::load() {
   const auto file = io::read_safetensors<float>(checkpoint_);
+  require_same_run(file.metadata);
   History history;
   for (const auto& [name, values] : file.tensors)
     if (name.starts_with(kHistory))
@@ -96,6 +123,12 @@ void Training::load() {
   for (const auto& [name, values] : history)
     if (values.size() != history.begin()->second.size())
       fail("{} is damaged: its scores are of different numbers of epochs", checkpoint_.string());
+  const int done = static_cast<int>(history.begin()->second.size()) - 1;
+  if (done > plan_.epochs)
+    fail(
+        "{} has {} epochs done, but only {} are asked for: ask for as many with --epochs, or leave "
+        "--resume out to begin anew.",
+        checkpoint_.string(), done, plan_.epochs);
   const auto state = file.metadata.find("rng");
   if (state == file.metadata.end())
     fail("{} is no checkpoint: it has no state of the random numbers", checkpoint_.string());

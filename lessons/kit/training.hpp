@@ -18,6 +18,7 @@ namespace gradus::kit {
 struct Plan {
   int epochs;
   Index batch;
+  bool scheduled = false;  // the learning rate depends on `epochs`, which are one whole then
 };
 
 // What a model is worth after an epoch: one of several numbers with names.
@@ -53,7 +54,9 @@ class Training {
   class Epoch;
 
   // With --resume, takes everything from the checkpoint, if there is one. Throws Error when it is
-  // damaged, or not of this model.
+  // damaged, and when it is not of this run: of another lesson or model, seed or data set, with
+  // --quick or without, of other batches, or with more epochs done than are asked for; where
+  // training is scheduled, also of another number of epochs.
   Training(Lesson& lesson, const std::string& name, const Plan& plan,
            nn::Parameters<float> parameters, nn::Optimizer<float>& optimizer, Rng& rng);
   Training(const Training&) = delete;
@@ -87,6 +90,8 @@ class Training {
 
  private:
   void require_same_names(const std::vector<Score>& scores) const;
+  std::map<std::string, std::string> identity() const;
+  void require_same_run(const std::map<std::string, std::string>& metadata) const;
   void save() const;
   void load();
   void print(const std::vector<Score>& scores);

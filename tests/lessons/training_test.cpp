@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -16,6 +17,7 @@
 #include "nn/optimizers.hpp"
 #include "tensor/error.hpp"
 #include "tensor/io/file.hpp"
+#include "tensor/io/safetensors.hpp"
 #include "tensor/reduce.hpp"
 
 namespace gradus::kit {
@@ -89,6 +91,33 @@ class KitTraining : public ::testing::Test {
       outcome.history = training.history();
       outcome.epochs_done = training.epoch();
     });
+  }
+
+  // What a lesson of one model says when it resumes what the first one did.
+  std::string error_of_resuming(const Plan& first, const Plan& then,
+                                const std::vector<std::string>& options = {},
+                                const std::string& data = "clothes", Index images = 8) {
+    const auto lesson_on = [&](const Plan& plan, const std::string& name, Index n) {
+      return [&plan, name, n](Lesson& lesson, Outcome&) {
+        lesson.data(name, n, 4);
+        Rng rng(lesson.options().seed);
+        nn::Linear<float> layer("layer", 1, 1, rng);
+        nn::Sgd<float> sgd(layer.parameters());
+        Training training(lesson, "line", plan, layer.parameters(), sgd, rng);
+        const auto measure = [] { return std::vector<Score>{{"loss", 1}}; };
+        training.record(measure);
+        while (!training.done()) {
+          for ([[maybe_unused]] const Tensor<float>& x :
+               training.minibatches(Tensor<float>({n, 1})))
+            continue;
+          training.record(measure);
+        }
+      };
+    };
+    run_lesson({}, lesson_on(first, "clothes", 8));
+    std::vector<std::string> all = options;
+    all.push_back("--resume");
+    return run_lesson(all, lesson_on(then, data, images)).err;
   }
 
   Outcome run_lesson(std::vector<std::string> options,
@@ -184,6 +213,51 @@ TEST_F(KitTraining, RefusesACheckpointThatIsNone) {
   const Outcome outcome = run({"--epochs", "2", "--resume"});
   EXPECT_EQ(outcome.status, 2);
   EXPECT_THAT(outcome.err, HasSubstr("checkpoint_line.safetensors"));
+}
+
+TEST_F(KitTraining, ResumesOnlyItsOwnRun) {
+  const Plan plan = {.epochs = 2, .batch = 4};
+  EXPECT_EQ(error_of_resuming(plan, plan), "");
+  EXPECT_EQ(error_of_resuming(plan, {.epochs = 5, .batch = 4}), "");
+  EXPECT_EQ(error_of_resuming(plan, plan, {"--seed", "7"}),
+            fmt::
+                format("error: {} is of another run: seed is 0 there, but 7 here. Give the options "
+                       "that it was made with, or leave --resume out to begin anew.\n",
+                       checkpoint().string()));
+  EXPECT_THAT(error_of_resuming(plan, plan, {"--quick"}), HasSubstr("quick is no there, but yes"));
+  EXPECT_THAT(error_of_resuming(plan, {.epochs = 2, .batch = 3}),
+              HasSubstr("batch is 4 there, but 3 here"));
+  EXPECT_THAT(error_of_resuming(plan, plan, {}, "digits"),
+              HasSubstr("data is clothes (8 + 4) there, but digits (8 + 4) here"));
+  EXPECT_THAT(error_of_resuming(plan, {.epochs = 2, .batch = 3}, {"--seed", "1"}, "clothes", 9),
+              AllOf(HasSubstr("data is clothes (8 + 4) there, but clothes (9 + 4) here"),
+                    HasSubstr("seed is 0 there, but 1 here"), HasSubstr("batch is 4 there")));
+}
+
+TEST_F(KitTraining, ResumesOnlyToAsManyEpochsOrMore) {
+  EXPECT_THAT(error_of_resuming({.epochs = 3, .batch = 4}, {.epochs = 2, .batch = 4}),
+              HasSubstr("checkpoint_line.safetensors has 3 epochs done, but only 2 are asked for: "
+                        "ask for as many with --epochs, or leave --resume out to begin anew."));
+}
+
+// Where the learning rate depends on how many there are.
+TEST_F(KitTraining, ResumesAScheduleOnlyToItsEnd) {
+  const Plan plan = {.epochs = 2, .batch = 4, .scheduled = true};
+  EXPECT_EQ(error_of_resuming(plan, plan), "");
+  EXPECT_THAT(error_of_resuming(plan, {.epochs = 4, .batch = 4, .scheduled = true}),
+              HasSubstr("epochs is 2 there, but 4 here"));
+}
+
+// A checkpoint that was renamed, or that says nothing of where it is from.
+TEST_F(KitTraining, RefusesTheCheckpointOfAnotherModel) {
+  run({"--epochs", "1"});
+  auto file = io::read_safetensors<float>(checkpoint());
+  file.metadata["run.model"] = "curve";
+  file.metadata.erase("run.seed");
+  io::write_safetensors(checkpoint(), file.tensors, file.metadata);
+  EXPECT_THAT(run({"--epochs", "2", "--resume"}).err,
+              AllOf(HasSubstr("model is curve there, but line here"),
+                    HasSubstr("seed is not said there, but 0 here")));
 }
 
 TEST_F(KitTraining, NeedsAScoreBeforeItBegins) {
