@@ -1,7 +1,9 @@
 #include "lessons/kit/training.hpp"
 
+#include <charconv>
 #include <cstdio>
 #include <set>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -16,6 +18,23 @@ namespace {
 // Before names in a checkpoint: of the scores, and of what it is a checkpoint of.
 const std::string kHistory = "history.";
 const std::string kRun = "run.";
+
+// Numbers with one space between them. Written by {} they are read again as they were, to the last
+// bit. Empty when the text is not of that form.
+std::optional<std::vector<double>> numbers_from(const std::string& text) {
+  std::vector<double> numbers;
+  const char* next = text.data();
+  const char* const end = next + text.size();
+  while (true) {
+    double number = 0;
+    const auto [stop, problem] = std::from_chars(next, end, number);
+    if (problem != std::errc()) return std::nullopt;
+    numbers.push_back(number);
+    if (stop == end) return numbers;
+    if (*stop != ' ') return std::nullopt;
+    next = stop + 1;
+  }
+}
 
 }  // namespace
 
@@ -102,27 +121,33 @@ void Training::save() const {
   io::SafeTensors<float> file;
   nn::save(parameters_, file);
   optimizer_.save(file);
-  for (const auto& [name, values] : history_) {
-    const std::vector<float> numbers(values.begin(), values.end());
-    file.tensors[kHistory + name] = Tensor<float>({std::ssize(numbers)}, numbers);
-  }
+  for (const auto& [name, values] : history_)
+    file.metadata[kHistory + name] = fmt::format("{}", fmt::join(values, " "));
   for (const auto& [name, value] : identity()) file.metadata[kRun + name] = value;
   file.metadata["rng"] = rng_.state();
   io::write_safetensors(checkpoint_, file.tensors, file.metadata);
 }
 
-void Training::load() {
-  const auto file = io::read_safetensors<float>(checkpoint_);
-  require_same_run(file.metadata);
+History Training::history_from(const std::map<std::string, std::string>& metadata) const {
   History history;
-  for (const auto& [name, values] : file.tensors)
-    if (name.starts_with(kHistory))
-      history[name.substr(kHistory.size())].assign(values.begin(), values.end());
-  if (history.empty() || history.begin()->second.empty())
-    fail("{} is no checkpoint: it has no scores", checkpoint_.string());
+  for (const auto& [key, text] : metadata) {
+    if (!key.starts_with(kHistory)) continue;
+    const auto values = numbers_from(text);
+    if (!values)
+      fail("{} is damaged: its {} is '{}', not a list of numbers", checkpoint_.string(), key, text);
+    history[key.substr(kHistory.size())] = *values;
+  }
+  if (history.empty()) fail("{} is damaged: it has no scores", checkpoint_.string());
   for (const auto& [name, values] : history)
     if (values.size() != history.begin()->second.size())
       fail("{} is damaged: its scores are of different numbers of epochs", checkpoint_.string());
+  return history;
+}
+
+void Training::load() {
+  const auto file = io::read_safetensors<float>(checkpoint_);
+  require_same_run(file.metadata);
+  History history = history_from(file.metadata);
   const int done = static_cast<int>(history.begin()->second.size()) - 1;
   if (done > plan_.epochs)
     fail(
@@ -131,7 +156,7 @@ void Training::load() {
         checkpoint_.string(), done, plan_.epochs);
   const auto state = file.metadata.find("rng");
   if (state == file.metadata.end())
-    fail("{} is no checkpoint: it has no state of the random numbers", checkpoint_.string());
+    fail("{} is damaged: it has no state of the random numbers", checkpoint_.string());
   nn::load(parameters_, file);
   optimizer_.load(file);
   rng_.restore(state->second);

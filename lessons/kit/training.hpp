@@ -92,6 +92,7 @@ class Training {
   void require_same_names(const std::vector<Score>& scores) const;
   std::map<std::string, std::string> identity() const;
   void require_same_run(const std::map<std::string, std::string>& metadata) const;
+  History history_from(const std::map<std::string, std::string>& metadata) const;
   void save() const;
   void load();
   void print(const std::vector<Score>& scores);

@@ -1,6 +1,7 @@
 #include "lessons/kit/training.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <filesystem>
 #include <functional>
@@ -176,6 +177,8 @@ TEST_F(KitTraining, ResumesWithTheSameBits) {
   EXPECT_EQ(resumed.status, 0) << resumed.err;
   EXPECT_EQ(resumed.epochs.size(), 3u);
   EXPECT_EQ(resumed.weights, whole.weights);
+  EXPECT_EQ(resumed.history, whole.history);  // doubles, to the last bit
+  EXPECT_NE(whole.history.at("loss")[1], static_cast<float>(whole.history.at("loss")[1]));
   EXPECT_THAT(resumed.out, HasSubstr("going on from"));
 }
 
@@ -204,6 +207,38 @@ TEST_F(KitTraining, EndsAtCtrlCAtAnyMoment) {
     const Outcome resumed = run({"--epochs", "3", "--resume"});
     EXPECT_EQ(resumed.status, 0) << resumed.err;
     EXPECT_EQ(resumed.weights, whole.weights) << moment;
+  }
+}
+
+TEST_F(KitTraining, ResumesScoresThatAreNotFinite) {
+  const auto lesson = [](int epochs) {
+    return [epochs](Lesson& lesson, Outcome& outcome) {
+      Rng rng(0);
+      nn::Linear<float> layer("layer", 1, 1, rng);
+      nn::Sgd<float> sgd(layer.parameters());
+      Training training(lesson, "line", {.epochs = epochs, .batch = 2}, layer.parameters(), sgd,
+                        rng);
+      training.record([] { return std::vector<Score>{{"a score", INFINITY}, {"nan", NAN}}; });
+      outcome.history = training.history();
+    };
+  };
+  run_lesson({}, lesson(0));
+  const Outcome resumed = run_lesson({"--resume"}, lesson(1));
+  EXPECT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_EQ(resumed.history.at("a score"), std::vector<double>{INFINITY});
+  EXPECT_TRUE(std::isnan(resumed.history.at("nan").at(0)));
+}
+
+TEST_F(KitTraining, RefusesDamagedScores) {
+  run({"--epochs", "1"});
+  const auto whole = io::read_safetensors<float>(checkpoint());
+  for (const char* scores : {"", "1", "1 x", "1 2 3", "1 ", "1  2"}) {
+    auto file = whole;
+    file.metadata["history.loss"] = scores;
+    io::write_safetensors(checkpoint(), file.tensors, file.metadata);
+    const Outcome outcome = run({"--epochs", "2", "--resume"});
+    EXPECT_EQ(outcome.status, 2) << "'" << scores << "'";
+    EXPECT_THAT(outcome.err, HasSubstr("checkpoint_line.safetensors is damaged")) << scores;
   }
 }
 
