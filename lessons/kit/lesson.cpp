@@ -136,9 +136,12 @@ std::optional<int> parse(const About& about, int argc, char** argv, Arguments& a
     if (option->get_items_expected() > 0)
       arguments.command += " " + shell_word(option->results().back());
   }
-  if (!trains) options.epochs = 0, options.resume = false;
-  if (trains && !app.count("--epochs"))
+  if (!trains) {
+    options.epochs = 0;
+    options.resume = false;
+  } else if (!app.count("--epochs")) {
     options.epochs = options.quick ? about.quick_epochs : about.epochs;
+  }
   return std::nullopt;
 }
 

@@ -60,8 +60,11 @@ std::optional<ProgramResult> run_program(const std::vector<std::string>& command
   close(pipe_ends[1]);
   ProgramResult result{false, ""};
   char buffer[4096];
-  for (ssize_t n; (n = read(pipe_ends[0], buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR);)
+  while (true) {
+    const ssize_t n = read(pipe_ends[0], buffer, sizeof buffer);
     if (n > 0) result.message.append(buffer, n);
+    if (n == 0 || (n < 0 && errno != EINTR)) break;
+  }
   close(pipe_ends[0]);
   if (process == 0) return std::nullopt;
   int status = 0;

@@ -55,7 +55,7 @@ TEST_F(SmallAutoencoder, DuplicatingTheBatchChangesNoLoss) {
 
 // A linear decoder D(c) = A c + b has D((c1 + c2) / 2) = (D(c1) + D(c2)) / 2; one with a relu in it
 // has not, unless no unit switches between the two codes.
-TEST_F(SmallAutoencoder, MidpointOfTwoCodesIsTheAverageOnlyForALinearDecoder) {
+TEST_F(SmallAutoencoder, OnlyALinearDecoderAveragesAtMidpoints) {
   auto departure = [](const auto& decode, const Tensor<double>& a, const Tensor<double>& b) {
     const Tensor<double> average = (decode(a) + decode(b)) * 0.5;
     return sum(square(decode((a + b) * 0.5) - average)).item();
