@@ -335,6 +335,14 @@ void draw_axes(Script& script, const PlotText& text, const Axes2D& axes,
   script.line("set xtics ({}) scale 0", list);
 }
 
+// The levels that an axis can show.
+std::vector<Level> shown_levels(const PlotText& text) {
+  std::vector<Level> levels;
+  for (const Level& level : text.levels)
+    if (std::isfinite(level.y) && (level.y > 0 || !text.log_y)) levels.push_back(level);
+  return levels;
+}
+
 // The dashed lines of levels, as parts of a plot command.
 void add_levels(const std::vector<Level>& levels, std::vector<std::string>& parts) {
   for (const Level& level : levels)
@@ -378,6 +386,7 @@ std::string hex(int rgb) { return fmt::format("#{:06x}", rgb); }
 
 void plot(Lesson& lesson, const std::string& name, const PlotText& text,
           const std::vector<Series>& series) {
+  const std::vector<Level> levels = shown_levels(text);
   std::vector<Points> lines;
   Range x{.log = text.log_x}, y{.log = text.log_y};
   bool whole = true, dots = false;
@@ -390,7 +399,7 @@ void plot(Lesson& lesson, const std::string& name, const PlotText& text,
       whole = whole && a == std::round(a);
     }
   }
-  for (const Level& level : text.levels) y.include(level.y);
+  for (const Level& level : levels) y.include(level.y);
   const bool from_zero = !y.log && y.low >= 0 && y.low < 0.3 * y.high;
   if (from_zero) y.low = 0;
   x.widen(dots ? 0.02 : 0);
@@ -399,7 +408,7 @@ void plot(Lesson& lesson, const std::string& name, const PlotText& text,
 
   std::vector<std::string> label_texts;
   for (const Series& s : series) label_texts.push_back(s.label);
-  for (const Level& level : text.levels) label_texts.push_back(level.label);
+  for (const Level& level : levels) label_texts.push_back(level.label);
   auto layout = [&] {
     Axes2D axes{x, y, tics(x, 10, whole), tics(y, 7), {}};
     axes.box = {left_of_axis(axes.y_tics),
@@ -419,8 +428,8 @@ void plot(Lesson& lesson, const std::string& name, const PlotText& text,
 
   std::vector<EndLabel> labels;
   std::vector<std::string> parts;
-  add_levels(text.levels, parts);
-  for (const Level& level : text.levels)
+  add_levels(levels, parts);
+  for (const Level& level : levels)
     labels.push_back({level.label, style::kPale, axes.down(level.y)});
   const std::string dots_style = "pointtype 7 pointsize 2", line_style = "linewidth 2";
   const std::array with = {"lines " + line_style, "points " + dots_style,
@@ -439,6 +448,7 @@ void plot(Lesson& lesson, const std::string& name, const PlotText& text,
 
 void bars(Lesson& lesson, const std::string& name, const PlotText& text,
           const std::vector<Series>& series, const std::vector<std::string>& names) {
+  const std::vector<Level> levels = shown_levels(text);
   std::vector<Points> groups;
   Range x, y{.low = 0, .high = 0};
   double step = std::numeric_limits<double>::infinity();  // between neighbours
@@ -455,7 +465,7 @@ void bars(Lesson& lesson, const std::string& name, const PlotText& text,
     }
   }
   if (std::isinf(step)) step = 1;
-  for (const Level& level : text.levels) y.include(level.y);
+  for (const Level& level : levels) y.include(level.y);
   if (x.low > x.high) x.include(1);
   x.low -= 0.7 * step;
   x.high += 0.7 * step;
@@ -464,7 +474,7 @@ void bars(Lesson& lesson, const std::string& name, const PlotText& text,
   if (positive) y.low = 0;
 
   std::vector<std::string> level_texts;
-  for (const Level& level : text.levels) level_texts.push_back(level.label);
+  for (const Level& level : levels) level_texts.push_back(level.label);
   const bool legend = series.size() > 1;
   const double head = header(text.note), legend_height = style::kSmall * style::kLeading;
   Axes2D axes{x, y, tics(x, 20, whole), tics(y, 7), {}};
@@ -492,8 +502,8 @@ void bars(Lesson& lesson, const std::string& name, const PlotText& text,
                     (static_cast<double>(i) - (count - 1) / 2) * width, 0.95 * width,
                     hex(colour(i))));
   }
-  add_levels(text.levels, parts);
-  for (const Level& level : text.levels)
+  add_levels(levels, parts);
+  for (const Level& level : levels)
     labels.push_back({level.label, style::kPale, axes.down(level.y)});
   draw_end_labels(script, axes.box, labels);
   script.plot(parts);

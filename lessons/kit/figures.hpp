@@ -21,7 +21,7 @@ struct Series {
   Mark mark = kLine;
 };
 
-// A level to compare with: a dashed line from left to right.
+// A level to compare with: a dashed line from left to right. Left out where it is not finite.
 struct Level {
   std::string label;
   double y;

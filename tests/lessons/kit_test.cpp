@@ -42,7 +42,12 @@ class Environment {
     setenv(name, value.c_str(), 1);
   }
 
-  ~Environment() { old_ ? setenv(name_, old_->c_str(), 1) : unsetenv(name_); }
+  ~Environment() {
+    if (old_)
+      setenv(name_, old_->c_str(), 1);
+    else
+      unsetenv(name_);
+  }
 
  private:
   const char* name_;
@@ -302,7 +307,7 @@ TEST_F(KitFailure, ToWriteIsNoticedBeforeAnyWork) {
                                  HasSubstr("--out")));
 }
 
-TEST_F(KitFailure, ToWriteIntoADirectoryThatExistsIsNoticedBeforeAnyWork) {
+TEST_F(KitFailure, ToWriteWhereADirectoryIsIsNoticedBeforeAnyWork) {
   fs::create_directories(made("probe.part"));  // stands where the probe is written
   const auto outcome = run({}, [](Lesson&) { ADD_FAILURE() << "the lesson ran"; });
   EXPECT_EQ(outcome.status, 2);
@@ -389,7 +394,7 @@ TEST_F(KitData, QuickTakesTheFirstFourThousandAndOneThousand) {
   EXPECT_EQ(load_images(Options{.quick = true, .data = write_set("small", 3, 2)}).name, "small-3");
 }
 
-TEST_F(KitData, OfWhichFilesAreMissingNameTheFilesThatWereLookedFor) {
+TEST_F(KitData, WithFilesMissingNameWhatWasLookedFor) {
   const std::vector<std::string> files = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
                                           "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
   for (const std::string& file : files) {
@@ -424,7 +429,7 @@ TEST_F(KitData, ThatDoNotMatchAreRefused) {
   EXPECT_THAT(load_error(set), HasSubstr("t10k-images-idx3-ubyte: wrong magic number"));
 }
 
-TEST_F(KitData, ThatComeWithGradusAreUsedWhenThePackageIsMissingAndSaySo) {
+TEST_F(KitData, ThatComeWithGradusStandInForTheMissingPackage) {
   const ImageData data = load_images(Options{}, directory_);
   EXPECT_EQ(data.name, "fashion-mnist-4000");
   EXPECT_EQ(data.train_images.shape(), (Shape{4000, 784}));
@@ -505,6 +510,22 @@ TEST_F(KitFigures, AreDrawnByTheirScripts) {
     const std::string again = fmt::format("cd '{}' && gnuplot {}.gp", made("").string(), name);
     EXPECT_EQ(std::system(again.c_str()), 0);
     EXPECT_EQ(io::read_file(made(name + std::string(".png"))), png) << "the script draws another";
+  }
+}
+
+TEST_F(KitFigures, LeaveOutLevelsThatAreNotFinite) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const PlotText text = {.title = "Levels", .levels = {{"floor", 0.5}, {"no ceiling", infinity}}};
+  const auto outcome = run({}, [&](Lesson& lesson) {
+    plot(lesson, "lines", text, {{"a", {}, {1, 2}}});
+    bars(lesson, "bars", text, {{"a", {}, {1, 2}}});
+  });
+  EXPECT_THAT(outcome.out, Not(HasSubstr("Not drawn: bars.png, lines.png")));
+  for (const char* name : {"lines.gp", "bars.gp"}) {
+    const std::string script = io::read_file(made(name));
+    EXPECT_THAT(script, HasSubstr("floor"));
+    EXPECT_THAT(script, Not(HasSubstr("no ceiling")));
+    EXPECT_THAT(script, Not(HasSubstr("inf ")));
   }
 }
 
@@ -625,7 +646,11 @@ std::optional<std::string> on_a_terminal(const std::function<void()>& work) {
   std::string text;
   char buffer[4096];
   // One read may give only a part: the kernel hands on what was written in its own time.
-  for (ssize_t n; (n = read(master, buffer, sizeof buffer)) > 0;) text.append(buffer, n);
+  while (true) {
+    const ssize_t n = read(master, buffer, sizeof buffer);
+    if (n <= 0) break;
+    text.append(buffer, n);
+  }
   close(master);
   return text;
 }

@@ -1,5 +1,11 @@
+#include <cmath>
+#include <cstdlib>
 #include <filesystem>
+#include <string>
+#include <vector>
 
+#include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "autograd/gradcheck.hpp"
@@ -7,6 +13,7 @@
 #include "lessons/11_elbo/model.hpp"
 #include "lessons/13_vae/instruments.hpp"
 #include "lessons/13_vae/model.hpp"
+#include "tensor/io/file.hpp"
 #include "tensor/io/idx.hpp"
 
 namespace gradus::lesson13 {
@@ -123,21 +130,17 @@ TEST_F(SmallVae, DuplicatingTheBatchChangesNothing) {
 double largest(const Tensor<double>& x) { return max(abs(x)).item(); }
 
 // With no noise the z of the ELBO is the mean itself.
-TEST_F(SmallVae, AnAutoencodersObjectiveIsTheReconstructionWithoutNoiseAndWithoutAKl) {
+TEST_F(SmallVae, AnAutoencodersObjectiveHasNoNoiseAndNoKl) {
   const Elbo<double> plain = vae.objective(Objective::kReconstruction, x, rng);
   const Elbo<double> still = vae.elbo(x, Tensor<double>({kImages, kLatents}));
   EXPECT_EQ(largest(plain.kl.value()), 0);
   EXPECT_EQ(largest(plain.reconstruction.value() - vae.log_prob_at_mean(x).value()), 0);
   EXPECT_EQ(largest(plain.total().value() - still.reconstruction.value()), 0);
   EXPECT_LT(max(-still.kl).item(), 0);
-  const auto report =
-      gradcheck([&] { return vae.log_prob_at_mean(x); },
-                [&] {
-                  auto used = vae.parameters();
-                  used.erase(used.begin() + 4,
-                             used.begin() + 6);  // nothing depends on the variance of z
-                  return used;
-                }());
+
+  nn::Parameters<double> used = vae.parameters();
+  used.erase(used.begin() + 4, used.begin() + 6);  // nothing depends on the variance of z
+  const auto report = gradcheck([&] { return vae.log_prob_at_mean(x); }, used);
   EXPECT_TRUE(report) << report;
 }
 
@@ -158,8 +161,8 @@ TEST_F(SmallVae, AScoreIsTheMeanOverAllImagesHoweverTheyAreDivided) {
   EXPECT_NEAR(plain.reconstruction, mean(vae.log_prob_at_mean(images)).item(), 1e-12);
   EXPECT_EQ(plain.negative_elbo(), -plain.reconstruction);
 
-  Rng same(
-      1);  // draws the noise of 1,000 images and then of 3: the same numbers as for all at once
+  // Draws the noise of 1,000 images and then of 3: the same numbers as for all at once.
+  Rng same(1);
   const Elbo<double> elbo = vae.elbo(images, same.normal<double>({kMany, kLatents}));
   const Score score = evaluate(vae, Objective::kElbo, images, Rng(1));
   EXPECT_NEAR(score.reconstruction, mean(elbo.reconstruction).item(), 1e-12);
@@ -183,7 +186,7 @@ void expect_normal(const Tensor<double>& z, const Tensor<double>& m,
   }
 }
 
-TEST_F(SmallVae, ThePriorIsStandardNormalAndThePosteriorIsWhatTheEncoderSays) {
+TEST_F(SmallVae, PriorAndPosteriorAreSampledAsTheySay) {
   constexpr Index kDraws = 100000;
   const Tensor<double> zero({1, kLatents});
   expect_normal(vae.sample_prior(kDraws, rng), zero, zero);
@@ -225,8 +228,10 @@ TEST_F(SmallVae, RescalingALatentCostsWhatItsSecondMomentSays) {
     }
     b.set({k}, a * b(k));
     log_var.set({k}, log_var(k) + 2 * std::log(a));
-    weights[2]->set_value(w), weights[3]->set_value(b);
-    weights[5]->set_value(log_var), weights[6]->set_value(decoder);
+    weights[2]->set_value(w);
+    weights[3]->set_value(b);
+    weights[5]->set_value(log_var);
+    weights[6]->set_value(decoder);
     const Elbo<double> elbo = vae.elbo(x, noise);
     return std::pair{mean(elbo.reconstruction).item(), mean(elbo.kl).item()};
   };
@@ -241,11 +246,11 @@ TEST_F(SmallVae, RescalingALatentCostsWhatItsSecondMomentSays) {
   }
 }
 
-TEST_F(SmallVae, NoNoiseMovesNothingAndTwiceALittleNoiseMovesFourTimesAsMuch) {
+TEST_F(SmallVae, TwiceALittleNoiseMovesFourTimesAsMuch) {
   EXPECT_EQ(moved_by_noise(vae, x, 0, rng), 0);
   Rng one(5), other(5);
-  const double once = moved_by_noise(vae, x, 1e-4, one),
-               twice = moved_by_noise(vae, x, 2e-4, other);
+  const double once = moved_by_noise(vae, x, 1e-4, one);
+  const double twice = moved_by_noise(vae, x, 2e-4, other);
   EXPECT_GT(once, 0);
   EXPECT_NEAR(twice / once, 4, 0.01);
 }
@@ -334,7 +339,7 @@ TEST(Images, SharpnessIsTheMeanSquaredStepWithinRows) {
 
 // Neighbours drawn with probabilities p and r differ with probability p (1 - r) + (1 - p) r, which
 // is (p - r)^2, the step of the means, and p (1 - p) + r (1 - r), the variances of both.
-TEST(Images, DrawingPixelsAddsTheirVariancesToTheSharpnessOfTheMeans) {
+TEST(Images, DrawingAddsThePixelsVariancesToSharpness) {
   constexpr double p = 0.7, r = 0.4;
   constexpr Index kDraws = 100000;
   const Tensor<double> means =
@@ -393,11 +398,39 @@ TEST(Bounds, MeansOfTheTrainingSetAreScoredOnTheTestSet) {
 
 // A training set in which some pixel is always black gives 0 ln 0 there, and a test image in which
 // it is not costs infinitely much.
-TEST(Bounds, PixelsThatAreAlwaysBlackCostNothingUnlessTheyAreNot) {
+TEST(Bounds, APixelLitOnlyInTheTestCostsInfinitelyMuch) {
   const Tensor<double> train({1, 2}, {0, 0.5});
   EXPECT_NEAR(negative_log_likelihood_of_means(train, Tensor<double>({1, 2}, {0, 0.5})),
               std::log(2.0), 1e-14);
   EXPECT_EQ(negative_log_likelihood_of_means(train, Tensor<double>({1, 2}, {0.5, 0.5})), INFINITY);
+}
+
+// Such a set has no upper wall: the program says so, expects nothing of it, and draws what there
+// is.
+TEST(Bounds, AnInfiniteOneIsNotExpectedOfTheProgram) {
+  namespace fs = std::filesystem;
+  std::string pattern = ::testing::TempDir() + "gradus_vae_XXXXXX";
+  const fs::path directory = mkdtemp(pattern.data());
+  Rng rng(3);
+  Tensor<float> train = rng.uniform<float>({150, 28, 28});
+  for (Index i = 0; i < 150; ++i) train.set({i, 0, 0}, 0.0f);
+  io::write_idx_images(directory / "train-images-idx3-ubyte", train);
+  io::write_idx_labels(directory / "train-labels-idx1-ubyte", std::vector<Index>(150, 1));
+  io::write_idx_images(directory / "t10k-images-idx3-ubyte", rng.uniform<float>({20, 28, 28}));
+  io::write_idx_labels(directory / "t10k-labels-idx1-ubyte", std::vector<Index>(20, 1));
+
+  const std::string command =
+      fmt::format("{}/13_vae --epochs 1 --data '{}' --out '{}' > '{}' 2>&1", GRADUS_PROGRAMS,
+                  directory.string(), directory.string(), (directory / "log").string());
+  EXPECT_EQ(std::system(command.c_str()), 0) << io::read_file(directory / "log");
+  EXPECT_THAT(io::read_file(directory / "log"), ::testing::HasSubstr("there is no upper wall"));
+  const std::string results = io::read_file(directory / "13_vae" / "results.json");
+  for (const char* word : {"null", "bracket", "dead_latents"})
+    EXPECT_EQ(results.find(word), std::string::npos) << word;
+  const std::string figure = io::read_file(directory / "13_vae" / "elbo.gp");
+  for (const char* word : {"inf", "nan", "every latent dead"})
+    EXPECT_EQ(figure.find(word), std::string::npos) << word;
+  fs::remove_all(directory);
 }
 
 // The two ends of the bracket for Fashion-MNIST were computed elsewhere.
