@@ -128,7 +128,7 @@ void check_errors(kit::Lesson& lesson, const std::vector<double>& errors, const 
   // As lesson 01 finds it.
   lesson.check("test_error_pca_layers", error_of_layers(pca, kCode, data.test_images), "per pixel",
                kit::when(full, {0.015142, 5e-7}));
-  // PyTorch reaches 0.0107 with these layers, batches and epochs.
+  // Another framework reached 0.0107 with these layers, batches and epochs.
   lesson.check("test_error", errors.back(), "per pixel",
                kit::when(full && trained, kit::between(0, 0.0110)));
 }

@@ -84,8 +84,9 @@ void draw_images(kit::Lesson& lesson, const Vae<float>& vae, const kit::ImageDat
   lesson.report("sharpness_of_drawn", sharpness(drawn, data.width), kPerPixel);
 }
 
-// The -ELBO that PyTorch reaches on all of Fashion-MNIST with the same layers and training, by
-// tests/benchmarks/vae_pytorch.py EPOCHS SEED LATENTS: its seeds differ by 0.1 with 20 latents.
+// The -ELBO that another framework reached on all of Fashion-MNIST with the same layers and
+// training; its seeds differ by 0.1. tests/benchmarks/vae_pytorch.py EPOCHS SEED LATENTS trains
+// such a model.
 std::optional<kit::Expected> reference(std::size_t epochs, Index latents) {
   if (epochs == 10 && latents == 20) return kit::Expected{244.1, 1};
   if (epochs == 20 && latents == 20) return kit::Expected{242.3, 1};
@@ -115,7 +116,7 @@ void check_scores(kit::Lesson& lesson, Model& model, double entropy, double dead
   const std::vector<double>& losses = model.history.at("-ELBO");
   const std::size_t epochs = losses.size() - 1;
 
-  // The walls of Fashion-MNIST, from its files alone.
+  // The walls of Fashion-MNIST follow from its files alone, and were computed elsewhere.
   lesson.check("pixel_entropy", entropy, kNats, kit::when(full, {189.858328, 1e-4}));
   if (std::isfinite(dead))
     lesson.check("dead_latents", dead, kNats, kit::when(full, {385.017604, 1e-4}));
