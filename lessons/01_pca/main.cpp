@@ -13,6 +13,8 @@
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/lesson.hpp"
 #include "tensor/io/safetensors.hpp"
+#include "tensor/map.hpp"
+#include "tensor/parallel.hpp"
 
 namespace gradus::lesson01 {
 namespace {

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "tensor/parallel.hpp"
 #include "tensor/random.hpp"
 #include "tests/benchmarks/peak.hpp"
 #include "tests/benchmarks/vae_by_hand.hpp"

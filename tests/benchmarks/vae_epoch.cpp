@@ -10,6 +10,7 @@
 #include "lessons/kit/data.hpp"
 #include "nn/minibatches.hpp"
 #include "nn/optimizers.hpp"
+#include "tensor/parallel.hpp"
 #include "tests/benchmarks/timing.hpp"
 #include "tests/benchmarks/vae_by_hand.hpp"
 

@@ -8,6 +8,7 @@
 #include "lessons/01_pca/model.hpp"
 #include "lessons/common/toy.hpp"
 #include "tensor/io/idx.hpp"
+#include "tensor/map.hpp"
 #include "tensor/random.hpp"
 
 namespace gradus::lesson01 {
