@@ -2,6 +2,7 @@
 
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <new>
 
 #include "tensor/error.hpp"
@@ -9,47 +10,66 @@
 namespace gradus {
 namespace {
 constexpr std::align_val_t kAlignment{64};
+constexpr int kMinSizeClass = 6;  // no block is smaller than 2^6 bytes
 constexpr int kMaxRecycled = 26;  // blocks of more than 2^26 bytes go back to the system
 
 // Outlives FreeLists: a tensor with static storage may be freed after its thread's lists.
 thread_local bool lists_are_gone = false;
+
+// The least k >= kMinSizeClass with bytes <= 2^k.
+int size_class_of(std::size_t bytes) {
+  constexpr std::size_t kLeast = std::size_t{1} << kMinSizeClass;
+  return bytes > kLeast ? std::bit_width(bytes - 1) : kMinSizeClass;
+}
 }  // namespace
 
-// Free blocks of 2^k bytes, linked through their headers.
+// One thread's free blocks of 2^k bytes for each k, linked through their headers.
 struct Storage::FreeLists {
   std::array<Header*, kMaxRecycled + 1> first{};
 
   ~FreeLists() {
     lists_are_gone = true;
-    for (Header* header : first)
-      while (header) ::operator delete(std::exchange(header, header->next_free), kAlignment);
+    for (Header* header : first) {
+      while (header) {
+        Header* const next = header->next_free;
+        ::operator delete(header, kAlignment);
+        header = next;
+      }
+    }
   }
 
-  // nullptr where blocks of this size are not recycled.
-  static Header** of_this_thread(int k) {
-    if (lists_are_gone || k > kMaxRecycled) return nullptr;
+  // The list's head, or nullptr where blocks of this size are not recycled.
+  static Header** of_this_thread(int size_class) {
+    if (lists_are_gone || size_class > kMaxRecycled) return nullptr;
     thread_local FreeLists lists;
-    return &lists.first[k];
+    return &lists.first[size_class];
   }
 };
 
-Storage::Storage(std::size_t bytes) {
-  const int k = std::bit_width(bytes > 64 ? bytes - 1 : 63);  // the least with bytes <= 2^k
-  Header** const first = FreeLists::of_this_thread(k);
+Storage::Header* Storage::take(std::size_t bytes) {
+  const int size_class = size_class_of(bytes);
+  Header** const first = FreeLists::of_this_thread(size_class);
   if (first && *first) {
-    header_ = std::exchange(*first, (*first)->next_free);
-    header_->references.store(1, std::memory_order_relaxed);
-    return;
+    Header* const header = *first;
+    *first = header->next_free;
+    header->references.store(1, std::memory_order_relaxed);
+    return header;
   }
-  const std::size_t room = sizeof(Header) + (k <= kMaxRecycled ? std::size_t{1} << k : bytes);
-  void* memory = ::operator new(room, kAlignment, std::nothrow);
+
+  const std::size_t size = size_class <= kMaxRecycled ? std::size_t{1} << size_class : bytes;
+  void* const memory = ::operator new(sizeof(Header) + size, kAlignment, std::nothrow);
   if (!memory) fail("out of memory: a tensor of {} bytes was asked for", bytes);
-  header_ = new (memory) Header{1, k, nullptr};
+  return new (memory) Header{1, size_class, nullptr};
 }
 
-void Storage::release() {
-  Header** const first = FreeLists::of_this_thread(header_->size_class);
-  if (!first) return ::operator delete(header_, kAlignment);
-  header_->next_free = std::exchange(*first, header_);
+void Storage::give_back(Header* header) {
+  Header** const first = FreeLists::of_this_thread(header->size_class);
+  if (!first) {
+    ::operator delete(header, kAlignment);
+    return;
+  }
+
+  header->next_free = *first;
+  *first = header;
 }
 }  // namespace gradus

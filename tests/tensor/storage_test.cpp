@@ -1,9 +1,12 @@
 #include "tensor/storage.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <set>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "tensor/elementwise.hpp"
 #include "tests/tensor/support.hpp"
@@ -93,6 +96,15 @@ TEST(Storage, IsNotTakenAgainWhileItIsReferredTo) {
   }
 }
 
+TEST(Storage, AllocatesFromTheSameBlocks) {
+  void* const first = Storage(5000).data();
+  void* const memory = Storage::allocate(5000);
+  EXPECT_EQ(memory, first);
+  EXPECT_NE(Storage(5000).data(), memory);
+  Storage::deallocate(memory);
+  EXPECT_EQ(Storage(5000).data(), memory);
+}
+
 TEST(RecycledMemory, IsThatOfBlocksAndOfTheNextContainer) {
   const int* first = nullptr;
   for (int i = 0; i < 5; ++i) {
@@ -108,7 +120,8 @@ TEST(RecycledMemory, IsThatOfBlocksAndOfTheNextContainer) {
 TEST(Storage, SteadyStepsUseTheMemoryOfTheFirst) {
   auto step = [](std::set<const void*>& addresses) {
     const Tensor<float> x({50, 40}), bias({40});
-    const Tensor<float> y = x + bias, z = y * y - x;
+    const Tensor<float> y = x + bias;
+    const Tensor<float> z = y * y - x;
     for (const Tensor<float>* t : {&x, &bias, &y, &z}) addresses.insert(t->data());
   };
   std::set<const void*> addresses;
