@@ -1,12 +1,16 @@
 #include "tensor/parallel.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <iterator>
 #include <mutex>
+#include <system_error>
 #include <thread>
+#include <vector>
 
 #include "tensor/error.hpp"
 
@@ -15,106 +19,159 @@ namespace {
 // Whether this thread is inside a piece: loops that it starts there run on it alone.
 thread_local bool inside_a_piece = false;
 
+// One call of parallel_for: pieces of `grain` elements of [0, n).
+struct Loop {
+  Index n = 0;
+  Index grain = 1;
+  detail::PieceFunction function = nullptr;
+  const void* body = nullptr;
+
+  Index pieces() const { return (n + grain - 1) / grain; }
+
+  void run_piece(Index p) const { function(body, p * grain, std::min((p + 1) * grain, n)); }
+};
+
 // The workers and the one loop that they work on. Each thread has its share of the pieces, the same
 // in each loop over as many, so that its caches hold what it wrote there; then it helps the others.
-// The caller is thread 0. Invariant: the loop's fields are written only while the gate is closed
-// and nobody is inside; a worker reads them only after it has entered.
+// The caller is thread 0.
+//
+// Invariant: loop_, failure_ and the shares' ends are written only while the gate is closed and
+// nobody is inside; a worker reads them only after it has entered. (A share's next piece is taken,
+// and failure_ set, by whoever is inside: the one is atomic, the other has its mutex.)
+//
+// Thread safety: any thread may call run.
 class Pool {
  public:
   explicit Pool(int threads) : shares_(threads) {
-    for (int i = 1; i < threads; ++i) threads_.emplace_back([this, i] { work(i); });
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
   }
 
   ~Pool() {
     stopping_ = true;
     announce();
-    for (std::thread& thread : threads_) thread.join();
+    for (std::thread& worker : workers_) worker.join();
   }
 
   // Returns false, having done nothing, when another thread's loop is using the workers.
-  bool run(Index n, Index grain, detail::PieceFunction function, const void* body) {
+  bool run(const Loop& loop) {
     std::unique_lock owner(owner_, std::try_to_lock);
     if (!owner) return false;
-    n_ = n, grain_ = grain, function_ = function, body_ = body;
+
+    loop_ = loop;
     failure_ = nullptr;
-    const Index pieces = (n + grain - 1) / grain, threads = std::ssize(shares_);
-    for (Index i = 0; i < threads; ++i) {
-      shares_[i].next.store(pieces * i / threads, std::memory_order_relaxed);
-      shares_[i].end = pieces * (i + 1) / threads;
-    }
-    gate_.fetch_and(~kClosed, std::memory_order_release);
+    deal_out(loop.pieces());
+
+    open_gate();
     announce();
     take_pieces(0);
-    gate_.fetch_or(kClosed, std::memory_order_acq_rel);
-    while (gate_.load(std::memory_order_acquire) != kClosed) std::this_thread::yield();
+    close_gate();
+
     if (failure_) std::rethrow_exception(failure_);
     return true;
   }
 
  private:
-  void announce() {
-    loop_.fetch_add(1, std::memory_order_release);
-    loop_.notify_all();
-  }
-
-  void take_pieces(Index thread) {
-    inside_a_piece = true;
-    for (Index i = 0; i < std::ssize(shares_); ++i) {
-      Share& share = shares_[(thread + i) % std::ssize(shares_)];
-      for (Index p; (p = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) {
-        try {
-          function_(body_, p * grain_, std::min((p + 1) * grain_, n_));
-        } catch (...) {
-          std::lock_guard lock(failure_mutex_);
-          failure_ = std::current_exception();
-        }
-      }
-    }
-    inside_a_piece = false;
-  }
-
-  void work(Index thread) {
-    for (unsigned seen = 0; !stopping_; seen = loop_.load(std::memory_order_acquire)) {
-      if (enter()) {
-        take_pieces(thread);
-        gate_.fetch_sub(1, std::memory_order_release);
-      }
-      // While a model trains the next loop comes soon, and waking up takes longer than that.
-      for (int spins = 0; spins < kSpins && loop_.load(std::memory_order_acquire) == seen; ++spins)
-        std::this_thread::yield();
-      loop_.wait(seen, std::memory_order_acquire);
-    }
-  }
-
-  bool enter() {
-    unsigned gate = gate_.load(std::memory_order_relaxed);
-    while (!(gate & kClosed))
-      if (gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire)) return true;
-    return false;
-  }
-
-  static constexpr unsigned kClosed = 1u << 31;  // the other bits of the gate count who is inside
-  static constexpr int kSpins = 500;             // about 100 microseconds
-
+  // The pieces next, ..., end - 1 are still to be taken. Each has a cache line of its own.
   struct alignas(64) Share {
     std::atomic<Index> next{0};
     Index end = 0;
   };
 
-  std::mutex owner_, failure_mutex_;
-  std::atomic<unsigned> gate_{kClosed}, loop_{0};
+  static constexpr unsigned kClosed = 1u << 31;  // the other bits of the gate count who is inside
+  static constexpr int kSpins = 500;             // about 100 microseconds
+
+  void deal_out(Index pieces) {
+    const Index threads = std::ssize(shares_);
+    for (Index i = 0; i < threads; ++i) {
+      shares_[i].next.store(pieces * i / threads, std::memory_order_relaxed);
+      shares_[i].end = pieces * (i + 1) / threads;
+    }
+  }
+
+  void open_gate() { gate_.fetch_and(~kClosed, std::memory_order_release); }
+
+  // Lets nobody in any more, and waits until those who are inside have left.
+  void close_gate() {
+    gate_.fetch_or(kClosed, std::memory_order_acq_rel);
+    while (gate_.load(std::memory_order_acquire) != kClosed) std::this_thread::yield();
+  }
+
+  // A worker's way in; false when the gate is closed.
+  bool enter() {
+    unsigned gate = gate_.load(std::memory_order_relaxed);
+    while (!(gate & kClosed)) {
+      if (gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire)) return true;
+    }
+    return false;
+  }
+
+  void leave() { gate_.fetch_sub(1, std::memory_order_release); }
+
+  // Wakes the workers up.
+  void announce() {
+    announced_.fetch_add(1, std::memory_order_release);
+    announced_.notify_all();
+  }
+
+  // Takes pieces until there are none: first from this thread's share, then from the others'.
+  void take_pieces(Index thread) {
+    const Index threads = std::ssize(shares_);
+    inside_a_piece = true;
+    for (Index i = 0; i < threads; ++i) take_share(shares_[(thread + i) % threads]);
+    inside_a_piece = false;
+  }
+
+  void take_share(Share& share) {
+    while (true) {
+      const Index piece = share.next.fetch_add(1, std::memory_order_relaxed);
+      if (piece >= share.end) return;
+      try {
+        loop_.run_piece(piece);
+      } catch (...) {
+        std::lock_guard lock(failure_mutex_);
+        failure_ = std::current_exception();
+      }
+    }
+  }
+
+  // What a worker does all its life.
+  void work(Index thread) {
+    unsigned seen = 0;
+    while (!stopping_) {
+      if (enter()) {
+        take_pieces(thread);
+        leave();
+      }
+      wait_for_other_than(seen);
+      seen = announced_.load(std::memory_order_acquire);
+    }
+  }
+
+  // While a model trains the next loop comes soon, and waking up takes longer than that: a worker
+  // spins for a while before it sleeps.
+  void wait_for_other_than(unsigned seen) {
+    for (int spin = 0; spin < kSpins; ++spin) {
+      if (announced_.load(std::memory_order_acquire) != seen) return;
+      std::this_thread::yield();
+    }
+    announced_.wait(seen, std::memory_order_acquire);
+  }
+
+  std::mutex owner_;  // held by the thread whose loop it is
+  std::atomic<unsigned> gate_{kClosed};
+  std::atomic<unsigned> announced_{0};  // how many times
   std::atomic<bool> stopping_{false};
-  Index n_ = 0, grain_ = 1;
-  detail::PieceFunction function_ = nullptr;
-  const void* body_ = nullptr;
+  Loop loop_;
+  std::mutex failure_mutex_;
   std::exception_ptr failure_;
-  std::vector<Share> shares_;
-  std::vector<std::thread> threads_;
+  std::vector<Share> shares_;         // one a thread
+  std::vector<std::thread> workers_;  // threads 1, 2, ...
 };
 
 int threads_asked_for() {
   const char* text = std::getenv("GRADUS_NUM_THREADS");
   if (!text) return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 256);
+
   int n = 0;
   const char* end = text + std::strlen(text);
   const auto [stop, error] = std::from_chars(text, end, n);
@@ -130,11 +187,12 @@ int num_threads() {
 }
 
 void detail::run_pieces(Index n, Index grain, PieceFunction function, const void* body) {
+  const Loop loop{n, grain, function, body};
   if (!inside_a_piece && num_threads() > 1) {
     static Pool pool(num_threads());
-    if (pool.run(n, grain, function, body)) return;
+    if (pool.run(loop)) return;
   }
-  for (Index begin = 0; begin < n; begin += grain)
-    function(body, begin, std::min(begin + grain, n));
+
+  for (Index p = 0; p < loop.pieces(); ++p) loop.run_piece(p);
 }
 }  // namespace gradus

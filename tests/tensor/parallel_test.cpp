@@ -1,9 +1,18 @@
 #include "tensor/parallel.hpp"
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <stdexcept>
+#include <string>
 #include <thread>
+#include <vector>
+
+#include <fmt/format.h>
 
 #include "tensor/elementwise.hpp"
 #include "tensor/layout.hpp"
@@ -114,20 +123,38 @@ std::string digest() {
   };
   auto add_all = [&]<class T>(T) {
     Rng rng(1);
-    const auto x = rng.normal<T>({300, 401}), y = rng.normal<T>({401, 203});
+    const auto x = rng.normal<T>({300, 401});
+    const auto y = rng.normal<T>({401, 203});
+
     add(exp(x) + x);
     add(x * rng.normal<T>({401}));
-    add(sum(x)), add(sum(x, {0})), add(sum(x, {1})), add(mean(exp(x))), add(logsumexp(x, {1}));
-    add(sum(rng.normal<T>({200000}))), add(sum(rng.normal<T>({5, 3000, 7}), {0, 2}));
-    add(matmul(x, y)), add(matmul_tn(x, x)), add(matmul_nt(y, y));
-    add(matmul(rng.normal<T>({1030, 261}), rng.normal<T>({261, 70})));
+
+    add(sum(x));
+    add(sum(x, {0}));
+    add(sum(x, {1}));
+    add(mean(exp(x)));
+    add(logsumexp(x, {1}));
+    add(sum(rng.normal<T>({200000})));
+    add(sum(rng.normal<T>({5, 3000, 7}), {0, 2}));
+
+    add(matmul(x, y));
+    add(matmul_tn(x, x));
+    add(matmul_nt(y, y));
+    const auto tall = rng.normal<T>({1030, 261});
+    add(matmul(tall, rng.normal<T>({261, 70})));
+
     const auto eigen = symmetric_eigen(matmul_tn(y, y));
-    add(eigen.values), add(eigen.vectors), add(cholesky(matmul_tn(y, y)));
+    add(eigen.values);
+    add(eigen.vectors);
+    add(cholesky(matmul_tn(y, y)));
+
     auto z = x;
     z += x;
-    add(z), add(gather_rows(x, rng.permutation(300)));
+    add(z);
+    add(gather_rows(x, rng.permutation(300)));
   };
-  add_all(0.0f), add_all(0.0);
+  add_all(0.0f);
+  add_all(0.0);
   return fmt::format("{:016x}", hash);
 }
 
@@ -139,7 +166,11 @@ std::string run_again(const std::string& threads, const std::string& test) {
   std::string text;
   FILE* const pipe = popen(command.c_str(), "r");
   char buffer[4096];
-  while (const std::size_t n = std::fread(buffer, 1, sizeof(buffer), pipe)) text.append(buffer, n);
+  while (true) {
+    const std::size_t n = std::fread(buffer, 1, sizeof(buffer), pipe);
+    if (n == 0) break;
+    text.append(buffer, n);
+  }
   pclose(pipe);
   return text;
 }
