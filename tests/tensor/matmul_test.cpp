@@ -1,5 +1,15 @@
 #include "tensor/matmul.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
 #include "tensor/layout.hpp"
 #include "tests/tensor/support.hpp"
 
@@ -12,7 +22,9 @@ using test::whole_numbers;
 
 // The product by its definition, in long double.
 template <class T> std::vector<long double> exact_product(const Tensor<T>& a, const Tensor<T>& b) {
-  const Index m = a.shape()[0], k = a.shape()[1], n = b.shape()[1];
+  const Index m = a.shape()[0];
+  const Index k = a.shape()[1];
+  const Index n = b.shape()[1];
   std::vector<long double> c(m * n);
   for (Index i = 0; i < m; ++i)
     for (Index l = 0; l < k; ++l)
@@ -26,7 +38,8 @@ template <class T> struct Matmul : test::FloatAndDouble<T> {
   // The three products of whole numbers, which are exact in any order of the additions.
   static void expect_exact(Index m, Index k, Index n) {
     SCOPED_TRACE(fmt::format("{} x {} x {}", m, k, n));
-    const auto a = whole_numbers<T>({m, k}, 1), b = whole_numbers<T>({k, n}, 2);
+    const auto a = whole_numbers<T>({m, k}, 1);
+    const auto b = whole_numbers<T>({k, n}, 2);
     std::vector<T> expected(m * n);
     for (Index i = 0; i < m; ++i)
       for (Index l = 0; l < k; ++l)
@@ -77,7 +90,9 @@ TYPED_TEST(Matmul, IsExactForWholeNumbersInOddShapes) {
                                       31, 32, 33, 47, 48, 49, 61, 64, 67, 127, 131};
   for (int i = 0; i < 150; ++i) {
     auto draw = [&] { return extents[engine() % extents.size()]; };
-    const Index m = draw(), k = draw(), n = draw();
+    const Index m = draw();
+    const Index k = draw();
+    const Index n = draw();
     this->expect_exact(m, k, n);
   }
 }
@@ -106,7 +121,8 @@ TYPED_TEST(Matmul, IsExactForWholeNumbersWhereOperandsLieBadly) {
 TYPED_TEST(Matmul, IsExactForWholeNumbersWhereBlocksMeet) {
   for (const auto& [m, n] : {std::pair<Index, Index>{2065, 45}, {301, 2070}}) {
     const Index k = 1021;
-    const auto a = whole_numbers<TypeParam>({m, k}, 1), b = whole_numbers<TypeParam>({k, n}, 2);
+    const auto a = whole_numbers<TypeParam>({m, k}, 1);
+    const auto b = whole_numbers<TypeParam>({k, n}, 2);
     const std::vector<Index> indices = {0, 1, 11, 12, 95, 96, 255, 256, 299, m / 2, m - 2, m - 1};
     const std::span<const Index> some(indices);
     const auto expected = exact_product(gather_rows(a, some), b);
@@ -140,9 +156,12 @@ TYPED_TEST(Matmul, NaiveIsTheDefinition) {
 
 TYPED_TEST(Matmul, OfAMatrixWithItselfReadsBothOperands) {
   const auto a = whole_numbers<TypeParam>({37, 37}, 6);
-  const auto square = exact_product(a, a), gram = exact_product(transpose(a), a),
-             outer = exact_product(a, transpose(a));
-  const auto c = matmul(a, a), d = matmul_tn(a, a), e = matmul_nt(a, a);
+  const auto square = exact_product(a, a);
+  const auto gram = exact_product(transpose(a), a);
+  const auto outer = exact_product(a, transpose(a));
+  const auto c = matmul(a, a);
+  const auto d = matmul_tn(a, a);
+  const auto e = matmul_nt(a, a);
   for (Index i = 0; i < c.size(); ++i) {
     ASSERT_EQ(c.data()[i], square[i]);
     ASSERT_EQ(d.data()[i], gram[i]);
@@ -152,7 +171,8 @@ TYPED_TEST(Matmul, OfAMatrixWithItselfReadsBothOperands) {
 
 // Zeros stand beyond the edges of the tiles: infinity times them must not reach the result.
 TYPED_TEST(Matmul, InfinitiesAndNaNsStayInTheirRowsAndColumns) {
-  auto a = whole_numbers<TypeParam>({21, 40}, 7), b = whole_numbers<TypeParam>({40, 35}, 8);
+  auto a = whole_numbers<TypeParam>({21, 40}, 7);
+  auto b = whole_numbers<TypeParam>({40, 35}, 8);
   a.set({20, 39}, INFINITY);
   b.set({0, 34}, std::numeric_limits<TypeParam>::quiet_NaN());
   for (const Tensor<TypeParam>& c :
