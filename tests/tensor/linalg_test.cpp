@@ -1,6 +1,12 @@
 #include "tensor/linalg.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numbers>
+#include <random>
+#include <utility>
+#include <vector>
 
 #include "tests/tensor/support.hpp"
 
@@ -87,7 +93,8 @@ TYPED_TEST(Linalg, CholeskyOfAWorkedExample) {  // L L^T multiplied out by hand
 
 TYPED_TEST(Linalg, CholeskyFactorsAreLowerTriangularAndMultiplyBack) {
   for (Index n : {0, 1, 2, 3, 8, 17, 64, 101}) {
-    const auto a = positive_definite<TypeParam>(n, 1), l = cholesky(a);
+    const auto a = positive_definite<TypeParam>(n, 1);
+    const auto l = cholesky(a);
     ASSERT_EQ(l.shape(), a.shape());
     EXPECT_LE(largest_difference(times(l, l, true), a), 20 * this->kEpsilon) << n;
     for (Index i = 0; i < n; ++i) {
@@ -103,7 +110,7 @@ TYPED_TEST(Linalg, CholeskyTakesTheSymmetricPart) {
   EXPECT_THAT(cholesky(a).to_vector(), ElementsAre(2, 0, 1, 2));
 }
 
-TYPED_TEST(Linalg, CholeskyNamesThePivotOfAMatrixThatIsNotPositiveDefinite) {
+TYPED_TEST(Linalg, CholeskyNamesThePivotThatIsNotPositive) {
   using T = TypeParam;
   EXPECT_EQ(error_of([] {
               cholesky(Tensor<T>({2, 2}, {1, 2, 2, 1}));
@@ -192,8 +199,12 @@ TYPED_TEST(Linalg, LogDeterminantOfClosedForms) {
   for (Index i = 0; i < 20; ++i) a.set({i, i}, 1);
   EXPECT_NEAR(log_determinant(a).item(), 19 * std::log(0.75) + std::log(5.75), 30 * this->kEpsilon);
   // The determinant itself, 1e-400 and 1e400, is beyond double.
-  Tensor<T> small = identity<T>(200), large = small;
-  for (Index i = 0; i < 200; ++i) small.set({i, i}, T(0.01)), large.set({i, i}, 100);
+  Tensor<T> small = identity<T>(200);
+  Tensor<T> large = small;
+  for (Index i = 0; i < 200; ++i) {
+    small.set({i, i}, T(0.01));
+    large.set({i, i}, 100);
+  }
   EXPECT_NEAR(log_determinant(small).item(), 200 * std::log(0.01),
               921 * (4 * this->kEpsilon + 1e-14));
   EXPECT_NEAR(log_determinant(large).item(), 200 * std::log(100.0),
@@ -223,9 +234,12 @@ TYPED_TEST(Linalg, EigenvaluesOfTwoByTwoHaveTheirClosedForm) {
   std::mt19937 engine(7);
   std::normal_distribution<double> normal;
   for (int i = 0; i < 100; ++i) {
-    const TypeParam a = normal(engine), b = normal(engine), d = normal(engine);
+    const TypeParam a = normal(engine);
+    const TypeParam b = normal(engine);
+    const TypeParam d = normal(engine);
     const auto values = symmetric_eigen(Tensor<TypeParam>({2, 2}, {a, b, b, d})).values;
-    const double middle = (double{a} + d) / 2, reach = std::hypot((double{a} - d) / 2, double{b});
+    const double middle = (double{a} + d) / 2;
+    const double reach = std::hypot((double{a} - d) / 2, double{b});
     EXPECT_NEAR(values(0), middle + reach, 4 * this->kEpsilon * (std::fabs(middle) + reach));
     EXPECT_NEAR(values(1), middle - reach, 4 * this->kEpsilon * (std::fabs(middle) + reach));
   }
@@ -301,7 +315,8 @@ TYPED_TEST(Linalg, EigenOfLowRanksFindsTheZeros) {
 }
 
 TYPED_TEST(Linalg, EigenReadsTheLowerTriangleOnly) {
-  auto a = symmetric<TypeParam>(6, 9), b = a;
+  const auto a = symmetric<TypeParam>(6, 9);
+  auto b = a;
   for (Index i = 0; i < 6; ++i)
     for (Index j = i + 1; j < 6; ++j) b.set({i, j}, 1e6);
   EXPECT_EQ(symmetric_eigen(a).vectors.to_vector(), symmetric_eigen(b).vectors.to_vector());
@@ -353,7 +368,10 @@ TEST(LinalgOfDouble, EigenOfTheWilkinsonMatrix) {
   Tensor<double> a(Shape{21, 21});
   for (Index i = 0; i < 21; ++i) {
     a.set({i, i}, std::abs(static_cast<double>(i - 10)));
-    if (i > 0) a.set({i, i - 1}, 1), a.set({i - 1, i}, 1);
+    if (i > 0) {
+      a.set({i, i - 1}, 1);
+      a.set({i - 1, i}, 1);
+    }
   }
   const auto eigen = symmetric_eigen(a);
   EXPECT_NEAR(eigen.values(0), 10.746194182903393, 1e-13);
@@ -362,21 +380,30 @@ TEST(LinalgOfDouble, EigenOfTheWilkinsonMatrix) {
 }
 
 // As large as a covariance of MNIST's pixels; with 200 of them constant, as its border is.
-TEST(LinalgOfDouble, EigenOf784PixelsIsOrthonormalAndMultipliesBack) {
-  const Index n = 784, border = 200;
+TEST(LinalgOfDouble, EigenOf784PixelsMultipliesBack) {
+  const Index n = 784;
+  const Index border = 200;
   Tensor<double> a(Shape{n, n});
   for (Index i = border; i < n; ++i)
-    for (Index j = border; j <= i; ++j)
-      a.mutable_data()[i * n + j] = a.mutable_data()[j * n + i] =
-          std::exp(-std::fabs(static_cast<double>(i - j)) / 30) + (i == j ? 1e-3 : 0);
+    for (Index j = border; j <= i; ++j) {
+      const double near = std::exp(-std::fabs(static_cast<double>(i - j)) / 30);
+      const double covariance = near + (i == j ? 1e-3 : 0);
+      a.mutable_data()[i * n + j] = covariance;
+      a.mutable_data()[j * n + i] = covariance;
+    }
   const auto eigen = symmetric_eigen(a);
+
   // For 16 of the vectors, all with all would be 1e9 operations in a slow loop.
   for (Index i = 0; i < n; i += 49) {
     const double* v = eigen.vectors.data() + i * n;
     for (Index j = 0; j < n; ++j) {
       const double* w = eigen.vectors.data() + j * n;
-      double dot = 0, av = 0;
-      for (Index k = 0; k < n; ++k) dot += v[k] * w[k], av += a.data()[j * n + k] * v[k];
+      double dot = 0;
+      double av = 0;
+      for (Index k = 0; k < n; ++k) {
+        dot += v[k] * w[k];
+        av += a.data()[j * n + k] * v[k];
+      }
       ASSERT_NEAR(dot, i == j, 1e-12);
       ASSERT_NEAR(av, eigen.values(i) * v[j], 1e-12 * eigen.values(0));
     }
