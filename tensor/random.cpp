@@ -1,9 +1,19 @@
 // Compiled without fused multiply-add (see CMakeLists.txt), so that every platform rounds alike.
 #include "tensor/random.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <iterator>
+#include <limits>
 #include <locale>
 #include <numeric>
 #include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tensor/error.hpp"
 
 namespace gradus {
 namespace {
@@ -12,13 +22,19 @@ namespace {
 double portable_log(double x) {
   int e = 0;
   double m = std::frexp(x, &e);
-  if (m < 0.70710678118654752) m *= 2, --e;
-  const double s = (m - 1) / (m + 1), s2 = s * s;  // |s| < 0.172
+  if (m < 0.70710678118654752) {  // sqrt(1/2)
+    m *= 2;
+    --e;
+  }
+
+  const double s = (m - 1) / (m + 1);  // |s| < 0.172
+  const double s2 = s * s;
   double series = 0;
   for (int k = 23; k >= 1; k -= 2) series = series * s2 + 1.0 / k;
   return e * 0.69314718055994531 + 2 * s * series;
 }
 
+// c[0] + c[1] x + ... + c[7] x^7, by Horner's rule.
 double polynomial(const double (&c)[8], double x) {
   return std::accumulate(std::rbegin(c), std::rend(c), 0.0,
                          [x](double y, double ck) { return y * x + ck; });
@@ -49,11 +65,13 @@ constexpr double kF[8] = {1.0, 5.99832206555887937690e-1, 1.36929880922735805310
 
 double normal_quantile(double p) {
   if (!(p >= 0 && p <= 1)) fail("normal_quantile: {} is not a probability", p);
+
   const double q = p - 0.5;
   if (std::fabs(q) <= 0.425) {
     const double r = 0.180625 - q * q;
     return q * polynomial(kA, r) / polynomial(kB, r);
   }
+
   const double tail = q < 0 ? p : 1 - p;
   if (tail == 0) return q < 0 ? -HUGE_VAL : HUGE_VAL;
   const double r = std::sqrt(-portable_log(tail));
@@ -66,18 +84,35 @@ double Rng::uniform(double low, double high) {
   return low + (high - low) * (static_cast<double>(engine_() >> 11) * 0x1p-53);
 }
 
-double Rng::normal() {  // halfway between two steps of 2^-52, so that neither 0 nor 1 occurs
+double Rng::normal() {
+  // Halfway between two steps of 2^-52, so that neither 0 nor 1 occurs.
   return normal_quantile((static_cast<double>(engine_() >> 12) + 0.5) * 0x1p-52);
 }
 
 Index Rng::integer(Index n) {
   if (n <= 0) fail("Rng::integer: n = {}; it must be positive", n);
   // Numbers from the last, incomplete run of n are drawn again: they would favour small results.
-  const std::uint64_t range = static_cast<std::uint64_t>(n), excess = -range % range;
-  std::uint64_t x;
-  do x = engine_();
-  while (x > UINT64_MAX - excess);
+  const std::uint64_t range = static_cast<std::uint64_t>(n);
+  const std::uint64_t excess = -range % range;  // 2^64 modulo n
+  std::uint64_t x = engine_();
+  while (x > std::numeric_limits<std::uint64_t>::max() - excess) x = engine_();
   return static_cast<Index>(x % range);
+}
+
+template <class T> Tensor<T> Rng::uniform(const Shape& shape, double low, double high) {
+  // What rounding to T has made `high` is the largest number below it.
+  const T largest = std::nextafter(T(high), T(low));
+  Tensor<T> x(shape);
+  T* z = x.mutable_data();
+  for (Index i = 0; i < x.size(); ++i) z[i] = std::min(static_cast<T>(uniform(low, high)), largest);
+  return x;
+}
+
+template <class T> Tensor<T> Rng::normal(const Shape& shape) {
+  Tensor<T> x(shape);
+  T* z = x.mutable_data();
+  for (Index i = 0; i < x.size(); ++i) z[i] = static_cast<T>(normal());
+  return x;
 }
 
 std::vector<Index> Rng::integers(Index count, Index n) {
@@ -110,4 +145,11 @@ void Rng::restore(const std::string& state) {
     fail("Rng::restore: the text is not a state that Rng::state gave");
   engine_ = engine;
 }
+
+#define GRADUS_INSTANTIATE(T)                                       \
+  template Tensor<T> Rng::uniform<T>(const Shape&, double, double); \
+  template Tensor<T> Rng::normal<T>(const Shape&);
+
+GRADUS_INSTANTIATE(float)
+GRADUS_INSTANTIATE(double)
 }  // namespace gradus

@@ -1,7 +1,10 @@
 #pragma once
-#include <cmath>
+#include <cstdint>
 #include <random>
+#include <string>
+#include <vector>
 
+#include "tensor/shape.hpp"
 #include "tensor/tensor.hpp"
 
 namespace gradus {
@@ -13,38 +16,39 @@ double normal_quantile(double p);
 // A source of random numbers, always passed in by the caller. The same seed gives the same numbers
 // on every platform: the engine is fixed by the C++ standard, and what is computed from its output
 // uses only operations that IEEE 754 fixes.
+//
+// Thread safety: none; a thread needs an Rng of its own.
 class Rng {
  public:
   explicit Rng(std::uint64_t seed) : engine_(seed) {}
 
   // Uniform on [low, high), in steps of 2^-53 (high - low).
   double uniform(double low = 0, double high = 1);
+
   // Standard normal: the quantile of a uniform number from inside (0, 1).
   double normal();
+
   // Uniform on {0, ..., n - 1}. Throws Error unless n > 0.
   Index integer(Index n);
 
-  // Tensors of such numbers.
-  template <class T> Tensor<T> uniform(const Shape& shape, double low = 0, double high = 1) {
-    Tensor<T> x(shape);
-    for (T *z = x.mutable_data(), *end = z + x.size(); z != end; ++z)
-      // What rounding to T has made `high` is the largest number below it.
-      *z = std::min(static_cast<T>(uniform(low, high)), std::nextafter(T(high), T(low)));
-    return x;
-  }
+  // A tensor of uniform numbers, from [low, high) also when they are rounded to T.
+  template <class T> Tensor<T> uniform(const Shape& shape, double low = 0, double high = 1);
 
-  template <class T> Tensor<T> normal(const Shape& shape) {
-    Tensor<T> x(shape);
-    for (T *z = x.mutable_data(), *end = z + x.size(); z != end; ++z) *z = static_cast<T>(normal());
-    return x;
-  }
+  // A tensor of standard normal numbers.
+  template <class T> Tensor<T> normal(const Shape& shape);
 
+  // `count` numbers, each uniform on {0, ..., n - 1}. Throws Error when count is negative, or when
+  // there are any and n is not positive.
   std::vector<Index> integers(Index count, Index n);
-  // 0, ..., n - 1 in random order, each order equally likely.
+
+  // 0, ..., n - 1 in random order, each order equally likely. Throws Error when n is negative.
   std::vector<Index> permutation(Index n);
-  // The state as text, to continue the stream elsewhere. restore throws Error when the text is not
-  // one that state() gave.
+
+  // The state as text, to continue the stream elsewhere.
   std::string state() const;
+
+  // Continues where `state` was taken. Throws Error, and changes nothing, when the text is not one
+  // that state() gave.
   void restore(const std::string& state);
 
  private:

@@ -1,7 +1,13 @@
 #include "tensor/random.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
+#include <random>
+#include <string>
+#include <vector>
 
 #include "tests/tensor/support.hpp"
 
@@ -14,7 +20,8 @@ TEST(NormalQuantile, InvertsTheDistributionFunction) {
   // With Phi(x) = erfc(-x / sqrt 2) / 2: the error of x is (Phi(x) - p) / phi(x).
   auto relative_error = [](double p) {
     const long double x = normal_quantile(p);
-    const long double root = std::sqrt(2.0L), pi = std::acos(-1.0L);
+    const long double root = std::sqrt(2.0L);
+    const long double pi = std::acos(-1.0L);
     const long double excess =
         p < 0.25 || p > 0.75
             ? (p < 0.5 ? std::erfc(-x / root) / 2 - p
@@ -27,7 +34,10 @@ TEST(NormalQuantile, InvertsTheDistributionFunction) {
     for (double m : {1.0, 2.7, 5.1, 9.9}) check(m * std::pow(10.0, exponent));
   for (int i = 1; i < 5000; ++i)
     if (i != 2500) check(i / 5000.0);
-  for (int e = 2; e <= 52; ++e) check(1 - std::ldexp(1.0, -e)), check(0.5 + std::ldexp(1.0, -e));
+  for (int e = 2; e <= 52; ++e) {
+    check(1 - std::ldexp(1.0, -e));
+    check(0.5 + std::ldexp(1.0, -e));
+  }
 }
 
 TEST(NormalQuantile, KnowsPublishedValues) {  // e.g. Abramowitz and Stegun, table 26.5
@@ -52,9 +62,12 @@ TEST(NormalQuantile, NeverDecreasesAcrossItsThreeFormulas) {
   // They meet at |p - 1/2| = 0.425 and at p = exp(-25).
   for (double p : {0.075, 0.925, std::exp(-25.0)}) {
     double at = p * (1 - 1e-12);
-    for (double before = normal_quantile(at); at < p * (1 + 1e-12); before = normal_quantile(at)) {
+    double before = normal_quantile(at);
+    while (at < p * (1 + 1e-12)) {
       at += p * 1e-14;
-      EXPECT_GE(normal_quantile(at), before - 2e-15 * std::fabs(before)) << at;
+      const double after = normal_quantile(at);
+      EXPECT_GE(after, before - 2e-15 * std::fabs(before)) << at;
+      before = after;
     }
   }
 }
@@ -108,11 +121,16 @@ TEST(Rng, NormalNumbersHaveTheMomentsOfANormal) {
 TEST(Rng, UniformNumbersHaveTheMomentsOfAUniform) {
   const int n = 400000;
   Rng rng(2);
-  double m1 = 0, m2 = 0, product = 0, previous = 0.5;
+  double m1 = 0;
+  double m2 = 0;
+  double product = 0;
+  double previous = 0.5;
   for (int i = 0; i < n; ++i) {
     const double x = rng.uniform();
     ASSERT_TRUE(x >= 0 && x < 1);
-    m1 += x / n, m2 += x * x / n, product += (x - 0.5) * (previous - 0.5) / n;
+    m1 += x / n;
+    m2 += x * x / n;
+    product += (x - 0.5) * (previous - 0.5) / n;
     previous = x;
   }
   EXPECT_LT(std::fabs(m1 - 1 / 2.0) * std::sqrt(n * 12.0), 4.5);
