@@ -1,5 +1,12 @@
 #include "tensor/layout.hpp"
 
+#include <cstddef>
+#include <random>
+#include <span>
+#include <vector>
+
+#include <fmt/format.h>
+
 #include "tests/tensor/support.hpp"
 
 namespace gradus {

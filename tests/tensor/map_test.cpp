@@ -1,6 +1,8 @@
 #include "tensor/map.hpp"
 
+#include <cstddef>
 #include <optional>
+#include <vector>
 
 #include "tests/tensor/support.hpp"
 
@@ -32,7 +34,8 @@ template <class T> T stretched(const Tensor<T>& x, const std::vector<Index>& ind
 }
 
 template <class T> void expect_broadcast(const Shape& a, const Shape& b) {
-  const auto x = test::whole_numbers<T>(a, 1, 99), y = test::whole_numbers<T>(b, 2, 99);
+  const auto x = test::whole_numbers<T>(a, 1, 99);
+  const auto y = test::whole_numbers<T>(b, 2, 99);
   auto f = [](T u, T v) { return 1000 * u + v; };
   const auto extents = met(extents_of(a), extents_of(b));
   if (!extents) {

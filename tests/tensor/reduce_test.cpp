@@ -1,7 +1,16 @@
 #include "tensor/reduce.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <iterator>
+#include <limits>
 #include <numeric>
 #include <optional>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
 
 #include "tensor/elementwise.hpp"
 #include "tests/tensor/support.hpp"
@@ -320,7 +329,10 @@ TEST(ReduceFloats, ALargeNumberDoesNotAbsorbItsNeighbours) {
 
 TEST(ReduceFloats, PartialSumsBeyondTheRangeOfFloatsDoNotOverflow) {
   Tensor<float> x(Shape{64});
-  for (Index i : {0, 16}) x.set({i}, 3e38f), x.set({i + 1}, -3e38f);
+  for (Index i : {0, 16}) {
+    x.set({i}, 3e38f);
+    x.set({i + 1}, -3e38f);
+  }
   EXPECT_EQ(sum(x).item(), 0.0f);
 }
 

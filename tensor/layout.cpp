@@ -1,0 +1,130 @@
+#include "tensor/layout.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <span>
+#include <vector>
+
+#include "tensor/error.hpp"
+#include "tensor/map.hpp"
+#include "tensor/parallel.hpp"
+
+namespace gradus {
+namespace {
+using detail::AxisView;
+
+void check_rows(const char* operation, const Shape& shape, std::span<const Index> indices) {
+  if (shape.rank() == 0) fail("{}: a scalar has no rows", operation);
+  for (Index i : indices) {
+    if (i < 0 || i >= shape[0])
+      fail("{}: row {} is out of range: {} has {} rows", operation, i, shape, shape[0]);
+  }
+}
+}  // namespace
+
+template <class T> Tensor<T> transpose(const Tensor<T>& x) {
+  if (x.rank() != 2) fail("transpose: {} is not a matrix", x.shape());
+
+  const Index m = x.shape()[0];
+  const Index n = x.shape()[1];
+  auto result = Tensor<T>::uninitialized({n, m});
+  const T* a = x.data();
+  T* z = result.mutable_data();
+  constexpr Index kTile = 16;  // a tile of both sides fits into the first cache
+  for (Index i0 = 0; i0 < m; i0 += kTile)
+    for (Index j0 = 0; j0 < n; j0 += kTile)
+      for (Index i = i0; i < std::min(i0 + kTile, m); ++i)
+        for (Index j = j0; j < std::min(j0 + kTile, n); ++j) z[j * m + i] = a[i * n + j];
+  return result;
+}
+
+template <class T> Tensor<T> gather_rows(const Tensor<T>& x, std::span<const Index> indices) {
+  check_rows("gather_rows", x.shape(), indices);
+
+  const Index size = AxisView(x.shape(), 0).inner;  // of a row
+  auto result = Tensor<T>::uninitialized(x.shape().with(0, std::ssize(indices)));
+  const T* a = x.data();
+  T* z = result.mutable_data();
+  const Index grain = std::max<Index>(1, detail::kPiece / std::max<Index>(size, 1));
+  parallel_for(std::ssize(indices), grain, [=](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) std::copy_n(a + indices[i] * size, size, z + i * size);
+  });
+  return result;
+}
+
+template <class T>
+Tensor<T> scatter_add_rows(const Tensor<T>& x, std::span<const Index> indices, Index n) {
+  check_rows("scatter_add_rows", x.shape(), {});
+  if (std::ssize(indices) != x.shape()[0])
+    fail("scatter_add_rows: {} indices for the {} rows of {}", indices.size(), x.shape()[0],
+         x.shape());
+  Tensor<T> result(x.shape().with(0, n));
+  check_rows("scatter_add_rows", result.shape(), indices);
+
+  const Index size = AxisView(x.shape(), 0).inner;  // of a row
+  const T* a = x.data();
+  T* z = result.mutable_data();
+  for (Index i = 0; i < std::ssize(indices); ++i)
+    for (Index j = 0; j < size; ++j) z[indices[i] * size + j] += a[i * size + j];
+  return result;
+}
+
+template <class T> Tensor<T> concatenate(const std::vector<Tensor<T>>& xs, int axis) {
+  if (xs.empty()) fail("concatenate: no tensors were given");
+
+  const Shape& first = xs[0].shape();
+  const int k = normalize_axis("concatenate", axis, first);
+  Index extent = 0;
+  for (const Tensor<T>& x : xs) {
+    if (x.rank() != first.rank() || x.shape().with(k, 0) != first.with(k, 0))
+      fail("concatenate: {} and {} differ on another axis than {}", first, x.shape(), axis);
+    extent += x.shape()[k];
+  }
+
+  auto result = Tensor<T>::uninitialized(first.with(k, extent));
+  if (result.empty()) return result;
+  const AxisView whole(result.shape(), k);
+  T* z = result.mutable_data();  // where the next tensor's first number goes
+  for (const Tensor<T>& x : xs) {
+    const Index run = x.shape()[k] * whole.inner;
+    for (Index i = 0; i < whole.outer; ++i)
+      std::copy_n(x.data() + i * run, run, z + i * whole.n * whole.inner);
+    z += run;
+  }
+  return result;
+}
+
+template <class T> Tensor<T> slice(const Tensor<T>& x, int axis, Index begin, Index end) {
+  const int k = normalize_axis("slice", axis, x.shape());
+  if (begin < 0 || begin > end || end > x.shape()[k])
+    fail("slice: [{}, {}) is not inside axis {} of {}", begin, end, axis, x.shape());
+
+  auto result = Tensor<T>::uninitialized(x.shape().with(k, end - begin));
+  const AxisView view(x.shape(), k);
+  const Index run = (end - begin) * view.inner;
+  T* z = result.mutable_data();
+  for (Index i = 0; i < view.outer; ++i)
+    std::copy_n(x.data() + (i * view.n + begin) * view.inner, run, z + i * run);
+  return result;
+}
+
+template <class T> Tensor<T> pad(const Tensor<T>& x, int axis, Index before, Index after) {
+  const int k = normalize_axis("pad", axis, x.shape());
+  if (before < 0 || after < 0) fail("pad: negative padding ({}, {})", before, after);
+
+  const Tensor<T> left(x.shape().with(k, before));
+  const Tensor<T> right(x.shape().with(k, after));
+  return concatenate(std::vector{left, x, right}, k);
+}
+
+#define GRADUS_INSTANTIATE(T)                                                           \
+  template Tensor<T> transpose(const Tensor<T>&);                                       \
+  template Tensor<T> gather_rows(const Tensor<T>&, std::span<const Index>);             \
+  template Tensor<T> scatter_add_rows(const Tensor<T>&, std::span<const Index>, Index); \
+  template Tensor<T> concatenate(const std::vector<Tensor<T>>&, int);                   \
+  template Tensor<T> slice(const Tensor<T>&, int, Index, Index);                        \
+  template Tensor<T> pad(const Tensor<T>&, int, Index, Index);
+
+GRADUS_INSTANTIATE(float)
+GRADUS_INSTANTIATE(double)
+}  // namespace gradus

@@ -1,0 +1,178 @@
+#include "tensor/reduce.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <utility>
+#include <vector>
+
+#include "tensor/elementwise.hpp"
+#include "tensor/error.hpp"
+#include "tensor/map.hpp"
+#include "tensor/parallel.hpp"
+
+namespace gradus {
+namespace {
+using detail::AxisView;
+using detail::kPiece;
+
+// Sixteen running sums, which the compiler keeps in vector registers.
+template <class T> double sum_of(const T* x, Index n) {
+  double lanes[16] = {};
+  Index i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int k = 0; k < 16; ++k) lanes[k] += x[i + k];
+  for (int k = 0; i < n; ++k) {
+    lanes[k] += x[i];
+    ++i;
+  }
+
+  double total = 0;
+  for (double lane : lanes) total += lane;
+  return total;
+}
+
+// The sums of `rows` rows of n numbers: (rows, n) -> (rows).
+template <class T> void sum_rows(const T* x, T* y, Index rows, Index n) {
+  const Index grain = std::max<Index>(1, kPiece / std::max<Index>(n, 1));
+  parallel_for(rows, grain, [=](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) y[i] = static_cast<T>(sum_of(x + i * n, n));
+  });
+}
+
+// The sums over n: (outer, n, inner) -> (outer, inner). Goes through x in the order in which it
+// stands in memory, with running sums for a block of columns at a time.
+template <class T> void sum_columns(const T* x, T* y, const AxisView& view) {
+  const Index n = view.n;
+  const Index inner = view.inner;
+  constexpr Index kColumns = 128;  // whose running sums fit into the first cache
+  const Index blocks = (inner + kColumns - 1) / kColumns;
+  const Index grain = std::max<Index>(1, kPiece / std::max<Index>(n * kColumns, 1));
+  parallel_for(view.outer * blocks, grain, [=](Index begin, Index end) {
+    for (Index block = begin; block < end; ++block) {
+      const Index first = block % blocks * kColumns;
+      const Index width = std::min(kColumns, inner - first);
+      double sums[kColumns] = {};
+      const T* row = x + block / blocks * n * inner + first;
+      for (Index i = 0; i < n; ++i) {
+        for (Index j = 0; j < width; ++j) sums[j] += row[j];
+        row += inner;
+      }
+      std::copy(sums, sums + width, y + block / blocks * inner + first);
+    }
+  });
+}
+
+template <class T> void sum_axis(const T* x, T* y, const AxisView& view) {
+  if (view.inner == 1)
+    sum_rows(x, y, view.outer, view.n);
+  else
+    sum_columns(x, y, view);
+}
+
+// The maxima over n: (outer, n, inner) -> (outer, inner). NaN, which differs from itself, wins.
+template <class T> void max_axis(const T* x, T* y, const AxisView& view) {
+  for (Index i = 0; i < view.outer * view.n; ++i) {
+    const T* row = x + i * view.inner;
+    T* best = y + i / view.n * view.inner;
+    for (Index j = 0; j < view.inner; ++j) {
+      if (i % view.n == 0 || row[j] > best[j] || row[j] != row[j]) best[j] = row[j];
+    }
+  }
+}
+
+// Reduces one axis after another, from the last to the first, by reduce_axis(numbers, result,
+// view).
+template <class T, class ReduceAxis>
+Tensor<T> reduce(const char* operation, Tensor<T> x, const Axes& axes, bool keepdims,
+                 ReduceAxis reduce_axis) {
+  const Shape result = reduced_shape(operation, x.shape(), axes, keepdims);
+  const Shape kept = reduced_shape(operation, x.shape(), axes, true);
+  for (int axis = x.rank() - 1; axis >= 0; --axis) {
+    if (kept[axis] == x.shape()[axis]) continue;
+    auto y = Tensor<T>::uninitialized(x.shape().with(axis, 1));
+    reduce_axis(x.data(), y.mutable_data(), AxisView(x.shape(), axis));
+    x = std::move(y);
+  }
+  return x.reshape(result);
+}
+
+template <class T> void require_elements(const char* operation, const Tensor<T>& x) {
+  if (x.empty()) fail("{}: {} has no elements", operation, x.shape());
+}
+}  // namespace
+
+template <class T> Tensor<T> sum(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+  return reduce("sum", x, axes, keepdims, sum_axis<T>);
+}
+
+template <class T> Tensor<T> mean(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+  require_elements("mean", x);
+  const Tensor<T> total = reduce("mean", x, axes, keepdims, sum_axis<T>);
+  return total / T(x.size() / total.size());
+}
+
+template <class T> Tensor<T> max(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+  require_elements("max", x);
+  return reduce("max", x, axes, keepdims, max_axis<T>);
+}
+
+template <class T> Tensor<T> logsumexp(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+  require_elements("logsumexp", x);
+  const Tensor<T> largest = reduce("logsumexp", x, axes, true, max_axis<T>);
+  // An infinite maximum would give inf - inf; subtracting 0 there gives the right limit.
+  const Tensor<T> shift = map(largest, [](T v) { return std::isinf(v) ? T(0) : v; });
+  const Tensor<T> result = log(sum(exp(x - shift), axes, true)) + shift;
+  return result.reshape(reduced_shape("logsumexp", x.shape(), axes, keepdims));
+}
+
+template <class T> std::vector<Index> argmax(const Tensor<T>& x, int axis) {
+  const AxisView view(x.shape(), normalize_axis("argmax", axis, x.shape()));
+  if (view.n == 0) fail("argmax: axis {} of {} has no elements", axis, x.shape());
+
+  std::vector<Index> best(view.outer * view.inner, 0);
+  for (Index i = 0; i < std::ssize(best); ++i) {
+    const T* column = x.data() + i / view.inner * view.n * view.inner + i % view.inner;
+    for (Index j = 1; j < view.n; ++j) {
+      const T candidate = column[j * view.inner];
+      const T leader = column[best[i] * view.inner];
+      const bool first_nan = candidate != candidate && leader == leader;
+      if (candidate > leader || first_nan) best[i] = j;
+    }
+  }
+  return best;
+}
+
+template <class T> Tensor<T> sum_to(const Tensor<T>& x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  if (broadcast_shapes("sum_to", shape, x.shape()) != x.shape())
+    fail("sum_to: {} does not broadcast to {}", shape, x.shape());
+
+  const int extra = x.rank() - shape.rank();
+  Axes axes;
+  for (int k = 0; k < x.rank(); ++k) {
+    if (k < extra || shape[k - extra] != x.shape()[k]) axes.push_back(k);
+  }
+  if (axes.empty()) return x.reshape(shape);
+  return sum(x, axes).reshape(shape);
+}
+
+template <class T> Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  if (broadcast_shapes("broadcast_to", x.shape(), shape) != shape)
+    fail("broadcast_to: {} does not broadcast to {}", x.shape(), shape);
+  return zip("broadcast_to", x, Tensor<T>::uninitialized(shape), [](T a, T) { return a; });
+}
+
+#define GRADUS_INSTANTIATE(T)                                        \
+  template Tensor<T> sum(const Tensor<T>&, const Axes&, bool);       \
+  template Tensor<T> mean(const Tensor<T>&, const Axes&, bool);      \
+  template Tensor<T> max(const Tensor<T>&, const Axes&, bool);       \
+  template Tensor<T> logsumexp(const Tensor<T>&, const Axes&, bool); \
+  template std::vector<Index> argmax(const Tensor<T>&, int);         \
+  template Tensor<T> sum_to(const Tensor<T>&, const Shape&);         \
+  template Tensor<T> broadcast_to(const Tensor<T>&, const Shape&);
+
+GRADUS_INSTANTIATE(float)
+GRADUS_INSTANTIATE(double)
+}  // namespace gradus
