@@ -1,34 +1,116 @@
 #pragma once
-#include "tensor/map.hpp"
+#include <type_traits>
 
-// Elementwise functions. Two operands broadcast as in NumPy; where their shapes do not, they throw
-// Error with both shapes and the axis.
+#include "tensor/tensor.hpp"
+
+// Elementwise functions. Each result has the shape of its operand, or that to which its operands
+// broadcast, as in NumPy; where their shapes do not, Error is thrown with both shapes and the axis.
+// A number beside a tensor of T becomes a T. Out of its domain a function gives NaN, never an
+// error.
 namespace gradus {
-#define GRADUS_UNARY(f) template <class T> Tensor<T> f(const Tensor<T>& x);
+// -x
+template <class T> Tensor<T> operator-(const Tensor<T>& x);
 
-// clang-format off
-GRADUS_UNARY(operator-) GRADUS_UNARY(abs) GRADUS_UNARY(square) GRADUS_UNARY(sign)  // -1, 0 or 1
-GRADUS_UNARY(exp) GRADUS_UNARY(expm1)                     // e^x, e^x - 1
-GRADUS_UNARY(log) GRADUS_UNARY(log1p) GRADUS_UNARY(sqrt)  // ln x, ln(1 + x); NaN out of domain
-GRADUS_UNARY(tanh) GRADUS_UNARY(relu)                     // max(x, 0)
-GRADUS_UNARY(sigmoid) GRADUS_UNARY(softplus)              // 1 / (1 + e^-x), ln(1 + e^x)
-#undef GRADUS_UNARY
+// |x|
+template <class T> Tensor<T> abs(const Tensor<T>& x);
 
-// Of two tensors, or of a tensor and a number.
-#define GRADUS_BINARY(f)                                                          \
-  template <class T> Tensor<T> f(const Tensor<T>& x, const Tensor<T>& y);         \
-  template <class T> Tensor<T> f(const Tensor<T>& x, std::type_identity_t<T> y) { \
-    return f(x, Tensor<T>(y));                                                    \
-  }                                                                               \
-  template <class T> Tensor<T> f(std::type_identity_t<T> x, const Tensor<T>& y) { \
-    return f(Tensor<T>(x), y);                                                    \
-  }
+// x^2
+template <class T> Tensor<T> square(const Tensor<T>& x);
 
-GRADUS_BINARY(operator+) GRADUS_BINARY(operator-) GRADUS_BINARY(operator*) GRADUS_BINARY(operator/)
-GRADUS_BINARY(pow) GRADUS_BINARY(maximum) GRADUS_BINARY(minimum)  // x^y; in the others a NaN wins
-// Comparisons give 1 where they hold and 0 elsewhere.
-GRADUS_BINARY(less) GRADUS_BINARY(less_equal) GRADUS_BINARY(greater) GRADUS_BINARY(greater_equal)
-GRADUS_BINARY(equal) GRADUS_BINARY(not_equal)
-#undef GRADUS_BINARY
-// clang-format on
+// -1, 0 or 1; NaN of NaN.
+template <class T> Tensor<T> sign(const Tensor<T>& x);
+
+// The square root; NaN where x < 0.
+template <class T> Tensor<T> sqrt(const Tensor<T>& x);
+
+// e^x
+template <class T> Tensor<T> exp(const Tensor<T>& x);
+
+// e^x - 1, without the loss of digits near 0.
+template <class T> Tensor<T> expm1(const Tensor<T>& x);
+
+// ln x; -infinity at 0, NaN where x < 0.
+template <class T> Tensor<T> log(const Tensor<T>& x);
+
+// ln(1 + x), without the loss of digits near 0; NaN where x < -1.
+template <class T> Tensor<T> log1p(const Tensor<T>& x);
+
+// The hyperbolic tangent.
+template <class T> Tensor<T> tanh(const Tensor<T>& x);
+
+// max(x, 0); NaN of NaN.
+template <class T> Tensor<T> relu(const Tensor<T>& x);
+
+// The logistic function 1 / (1 + e^-x), between 0 and 1.
+template <class T> Tensor<T> sigmoid(const Tensor<T>& x);
+
+// ln(1 + e^x), a smooth max(x, 0), in which nothing overflows.
+template <class T> Tensor<T> softplus(const Tensor<T>& x);
+
+// x + y
+template <class T> Tensor<T> operator+(const Tensor<T>& x, const Tensor<T>& y);
+template <class T> Tensor<T> operator+(const Tensor<T>& x, std::type_identity_t<T> y);
+template <class T> Tensor<T> operator+(std::type_identity_t<T> x, const Tensor<T>& y);
+
+// x - y
+template <class T> Tensor<T> operator-(const Tensor<T>& x, const Tensor<T>& y);
+template <class T> Tensor<T> operator-(const Tensor<T>& x, std::type_identity_t<T> y);
+template <class T> Tensor<T> operator-(std::type_identity_t<T> x, const Tensor<T>& y);
+
+// x y
+template <class T> Tensor<T> operator*(const Tensor<T>& x, const Tensor<T>& y);
+template <class T> Tensor<T> operator*(const Tensor<T>& x, std::type_identity_t<T> y);
+template <class T> Tensor<T> operator*(std::type_identity_t<T> x, const Tensor<T>& y);
+
+// x / y
+template <class T> Tensor<T> operator/(const Tensor<T>& x, const Tensor<T>& y);
+template <class T> Tensor<T> operator/(const Tensor<T>& x, std::type_identity_t<T> y);
+template <class T> Tensor<T> operator/(std::type_identity_t<T> x, const Tensor<T>& y);
+
+// x^y; NaN where x < 0 and y is not whole.
+template <class T> Tensor<T> pow(const Tensor<T>& x, const Tensor<T>& y);
+template <class T> Tensor<T> pow(const Tensor<T>& x, std::type_identity_t<T> y);
+template <class T> Tensor<T> pow(std::type_identity_t<T> x, const Tensor<T>& y);
+
+// The larger one; NaN where either is.
+template <class T> Tensor<T> maximum(const Tensor<T>& x, const Tensor<T>& y);
+template <class T> Tensor<T> maximum(const Tensor<T>& x, std::type_identity_t<T> y);
+template <class T> Tensor<T> maximum(std::type_identity_t<T> x, const Tensor<T>& y);
+
+// The smaller one; NaN where either is.
+template <class T> Tensor<T> minimum(const Tensor<T>& x, const Tensor<T>& y);
+template <class T> Tensor<T> minimum(const Tensor<T>& x, std::type_identity_t<T> y);
+template <class T> Tensor<T> minimum(std::type_identity_t<T> x, const Tensor<T>& y);
+
+// Comparisons give 1 where they hold and 0 elsewhere. With a NaN only not_equal holds.
+
+// x < y
+template <class T> Tensor<T> less(const Tensor<T>& x, const Tensor<T>& y);
+template <class T> Tensor<T> less(const Tensor<T>& x, std::type_identity_t<T> y);
+template <class T> Tensor<T> less(std::type_identity_t<T> x, const Tensor<T>& y);
+
+// x <= y
+template <class T> Tensor<T> less_equal(const Tensor<T>& x, const Tensor<T>& y);
+template <class T> Tensor<T> less_equal(const Tensor<T>& x, std::type_identity_t<T> y);
+template <class T> Tensor<T> less_equal(std::type_identity_t<T> x, const Tensor<T>& y);
+
+// x > y
+template <class T> Tensor<T> greater(const Tensor<T>& x, const Tensor<T>& y);
+template <class T> Tensor<T> greater(const Tensor<T>& x, std::type_identity_t<T> y);
+template <class T> Tensor<T> greater(std::type_identity_t<T> x, const Tensor<T>& y);
+
+// x >= y
+template <class T> Tensor<T> greater_equal(const Tensor<T>& x, const Tensor<T>& y);
+template <class T> Tensor<T> greater_equal(const Tensor<T>& x, std::type_identity_t<T> y);
+template <class T> Tensor<T> greater_equal(std::type_identity_t<T> x, const Tensor<T>& y);
+
+// x == y
+template <class T> Tensor<T> equal(const Tensor<T>& x, const Tensor<T>& y);
+template <class T> Tensor<T> equal(const Tensor<T>& x, std::type_identity_t<T> y);
+template <class T> Tensor<T> equal(std::type_identity_t<T> x, const Tensor<T>& y);
+
+// x != y
+template <class T> Tensor<T> not_equal(const Tensor<T>& x, const Tensor<T>& y);
+template <class T> Tensor<T> not_equal(const Tensor<T>& x, std::type_identity_t<T> y);
+template <class T> Tensor<T> not_equal(std::type_identity_t<T> x, const Tensor<T>& y);
 }  // namespace gradus

@@ -1,5 +1,15 @@
 #include "tensor/elementwise.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
 #include "tests/tensor/support.hpp"
 
 namespace gradus {
@@ -48,13 +58,17 @@ template <class T> struct Elementwise : test::FloatAndDouble<T> {
   static void expect_close(Tensor<T> (*f)(const Tensor<T>&), long double (*exact)(long double),
                            double most) {
     const std::vector<T> values = wide_range<T>(sizeof(T) == 4 ? 16 : 8);
-    const Tensor<T> x({std::ssize(values)}, values), y = f(x);
+    const Tensor<T> x({std::ssize(values)}, values);
+    const Tensor<T> y = f(x);
     ASSERT_EQ(y.shape(), x.shape());
     double worst = -1;
     Index where = 0;
     for (Index i = 0; i < x.size(); ++i) {
       const double error = ulps(y(i), exact(x(i)));
-      if (!(error <= worst)) worst = error, where = i;
+      if (!(error <= worst)) {  // also where the error is NaN
+        worst = error;
+        where = i;
+      }
     }
     EXPECT_LE(worst, most) << "f(" << fmt::format("{}", x(where)) << ") = " << y(where)
                            << ", but it is " << exact(x(where));
@@ -139,7 +153,8 @@ TYPED_TEST(Elementwise, SignedZerosAndLimitsAreThoseOfTheCLibrary) {
                                 {"abs", abs, std::fabs}};
   for (const Function& f : functions)
     for (T x : {T(0.0), T(-0.0), T(INFINITY), T(-INFINITY), T(1), T(-1)}) {
-      const T got = f.ours(Tensor<T>(x)).item(), expected = f.library(x);
+      const T got = f.ours(Tensor<T>(x)).item();
+      const T expected = f.library(x);
       if (std::isfinite(expected) && expected != 0) continue;  // measured above
       EXPECT_EQ(std::isnan(got), std::isnan(expected)) << f.name << " of " << x;
       if (std::isnan(expected)) continue;
@@ -168,14 +183,18 @@ TYPED_TEST(Elementwise, ArithmeticIsThatOfTheLanguage) {
   some.resize(sizeof(T) == 4 ? 400 : 300);
   const Index n = std::ssize(some);
   const Tensor<T> x({n, 1}, some), y({1, n}, some);
-  const Tensor<T> sum = x + y, difference = x - y, product = x * y, quotient = x / y;
+  const Tensor<T> sum = x + y;
+  const Tensor<T> difference = x - y;
+  const Tensor<T> product = x * y;
+  const Tensor<T> quotient = x / y;
   auto expect_same = [](T got, T expected) {
     ASSERT_TRUE(got == expected || (std::isnan(got) && std::isnan(expected)))
         << got << " is not " << expected;
   };
   for (Index i = 0; i < n; ++i)
     for (Index j = 0; j < n; ++j) {
-      const T a = some[i], b = some[j];
+      const T a = some[i];
+      const T b = some[j];
       expect_same(sum(i, j), a + b);
       expect_same(difference(i, j), a - b);
       expect_same(product(i, j), a * b);
@@ -190,7 +209,8 @@ TYPED_TEST(Elementwise, ComparisonsGiveOneOrZero) {
   const Tensor<T> x({8, 1}, some), y({8}, some);
   for (Index i = 0; i < 8; ++i)
     for (Index j = 0; j < 8; ++j) {
-      const T a = some[i], b = some[j];
+      const T a = some[i];
+      const T b = some[j];
       EXPECT_EQ(less(x, y)(i, j), T(a < b)) << a << " " << b;
       EXPECT_EQ(less_equal(x, y)(i, j), T(a <= b)) << a << " " << b;
       EXPECT_EQ(greater(x, y)(i, j), T(a > b)) << a << " " << b;
@@ -207,7 +227,8 @@ TYPED_TEST(Elementwise, MaximumAndMinimumLetANaNWin) {
   const Tensor<T> x({7, 1}, some), y({7}, some);
   for (Index i = 0; i < 7; ++i)
     for (Index j = 0; j < 7; ++j) {
-      const T a = some[i], b = some[j];
+      const T a = some[i];
+      const T b = some[j];
       if (i == 6 || j == 6) {
         EXPECT_TRUE(std::isnan(maximum(x, y)(i, j)));
         EXPECT_TRUE(std::isnan(minimum(x, y)(i, j)));
