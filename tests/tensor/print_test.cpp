@@ -1,4 +1,9 @@
 
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
 #include "tensor/elementwise.hpp"
 #include "tensor/layout.hpp"
 #include "tests/tensor/support.hpp"
