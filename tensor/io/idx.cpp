@@ -1,12 +1,23 @@
 #include "tensor/io/idx.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <iterator>
 #include <limits>
 #include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
 
 #include <zlib.h>
 
+#include "tensor/error.hpp"
 #include "tensor/io/file.hpp"
 
 namespace gradus::io {
@@ -18,56 +29,96 @@ struct Bytes {
   std::vector<unsigned char> numbers;
 };
 
-// Reads at most `size` bytes through zlib, which passes files that are not gzipped through as they
-// are. The sizes that a header claims cost memory only as far as there are bytes.
-std::vector<unsigned char> read_most(gzFile_s* file, const std::string& name, std::uint64_t size) {
-  std::vector<unsigned char> bytes;
-  while (bytes.size() < size) {
-    const auto begin = bytes.size();
-    bytes.resize(begin + std::min<std::uint64_t>(size - begin, 1 << 20));
-    const int n = gzread(file, bytes.data() + begin, static_cast<unsigned>(bytes.size() - begin));
-    int error = Z_OK;
-    const char* reason = gzerror(file, &error);
-    if (n < 0 || error == Z_BUF_ERROR)  // the latter: the gzip data end too soon
-      fail("{}: damaged: {}; fetch it again", name, n < 0 ? reason : "the gzip data are truncated");
-    bytes.resize(begin + n);
-    if (n == 0) break;
+// A file that is read through zlib, which passes files that are not gzipped through as they are.
+class Reader {
+ public:
+  // Throws Error when the file cannot be opened.
+  explicit Reader(const std::filesystem::path& path) : name_(path.string()), file_(open(path)) {}
+
+  // The next `size` bytes, or fewer where the file ends. The sizes that a header claims cost memory
+  // only as far as there are bytes. Throws Error when the file is damaged.
+  std::vector<unsigned char> read(std::uint64_t size) {
+    constexpr std::uint64_t kStep = 1 << 20;
+    std::vector<unsigned char> bytes;
+    while (bytes.size() < size) {
+      const std::size_t begin = bytes.size();
+      bytes.resize(begin + std::min(size - begin, kStep));
+      const std::size_t n = read_some(bytes.data() + begin, bytes.size() - begin);
+      bytes.resize(begin + n);
+      if (n == 0) break;
+    }
+    return bytes;
   }
-  return bytes;
+
+ private:
+  struct Close {
+    void operator()(gzFile_s* file) const { gzclose(file); }
+  };
+
+  static gzFile_s* open(const std::filesystem::path& path) {
+    std::error_code code;
+    if (std::filesystem::is_directory(path, code))
+      fail("cannot read {}: it is a directory", path.string());
+    errno = 0;
+    gzFile_s* const file = gzopen(path.c_str(), "rb");
+    if (!file) fail("cannot read {}: {}", path.string(), std::strerror(errno ? errno : ENOMEM));
+    return file;
+  }
+
+  std::size_t read_some(unsigned char* to, std::size_t size) {
+    const int n = gzread(file_.get(), to, static_cast<unsigned>(size));
+    int error = Z_OK;
+    const char* reason = gzerror(file_.get(), &error);
+    if (n < 0) fail("{}: damaged: {}; fetch it again", name_, reason);
+    if (error == Z_BUF_ERROR)  // the gzip data end too soon
+      fail("{}: damaged: the gzip data are truncated; fetch it again", name_);
+    return n;
+  }
+
+  std::string name_;
+  std::unique_ptr<gzFile_s, Close> file_;
+};
+
+// A number of 4 bytes, the most significant first.
+Index big_endian(const unsigned char* bytes) {
+  Index number = 0;
+  for (int i = 0; i < 4; ++i) number = number << 8 | bytes[i];
+  return number;
+}
+
+Shape read_shape(Reader& file, const std::string& name) {
+  const std::vector<unsigned char> magic = file.read(4);
+  if (magic.size() < 4) fail("{}: truncated: it has {} bytes", name, magic.size());
+  const int rank = magic[3];
+  const bool of_bytes = magic[0] == 0 && magic[1] == 0 && magic[2] == kUnsignedByte;
+  if (!of_bytes || rank < 1 || rank > Shape::kMaxRank)
+    fail("{}: wrong magic number {:02x}{:02x}{:02x}{:02x}: an IDX file of bytes begins with 000008",
+         name, magic[0], magic[1], magic[2], rank);
+
+  const std::vector<unsigned char> header = file.read(4 * rank);
+  if (header.size() < 4u * rank) fail("{}: truncated inside its header", name);
+  std::vector<Index> extents;
+  for (int axis = 0; axis < rank; ++axis) extents.push_back(big_endian(header.data() + 4 * axis));
+
+  try {
+    return Shape(extents);
+  } catch (const Error& error) {
+    fail("{}: impossible size: {}", name, error.what());
+  }
 }
 
 Bytes read_bytes(const std::filesystem::path& path) {
   const std::string name = path.string();
-  std::error_code code;
-  if (std::filesystem::is_directory(path, code)) fail("cannot read {}: it is a directory", name);
-  errno = 0;
-  const std::unique_ptr<gzFile_s, int (*)(gzFile_s*)> file(gzopen(path.c_str(), "rb"), gzclose);
-  if (!file) fail("cannot read {}: {}", name, std::strerror(errno ? errno : ENOMEM));
-  const auto magic = read_most(file.get(), name, 4);
-  if (magic.size() < 4) fail("{}: truncated: it has {} bytes", name, magic.size());
-  const int rank = magic[3];
-  if (magic[0] || magic[1] || magic[2] != kUnsignedByte || rank < 1 || rank > Shape::kMaxRank)
-    fail("{}: wrong magic number {:02x}{:02x}{:02x}{:02x}: an IDX file of bytes begins with 000008",
-         name, magic[0], magic[1], magic[2], rank);
-  const auto header = read_most(file.get(), name, 4 * rank);
-  if (header.size() < 4u * rank) fail("{}: truncated inside its header", name);
-  std::vector<Index> extents;
-  for (std::size_t i = 0; i < header.size(); i += 4)
-    extents.push_back(Index{header[i]} << 24 | header[i + 1] << 16 | header[i + 2] << 8 |
-                      header[i + 3]);
-  Bytes result;
-  try {
-    result.shape = Shape(extents);
-  } catch (const Error& error) {
-    fail("{}: impossible size: {}", name, error.what());
-  }
-  result.numbers = read_most(file.get(), name, result.shape.size());
-  if (std::ssize(result.numbers) < result.shape.size())
+  Reader file(path);
+  const Shape shape = read_shape(file, name);
+
+  std::vector<unsigned char> numbers = file.read(shape.size());
+  if (std::ssize(numbers) < shape.size())
     fail("{}: truncated: its header promises {} bytes of numbers, but there are {}", name,
-         result.shape.size(), result.numbers.size());
-  if (!read_most(file.get(), name, 1).empty())
-    fail("{}: there are bytes after the {} that its header promises", name, result.shape.size());
-  return result;
+         shape.size(), numbers.size());
+  if (!file.read(1).empty())
+    fail("{}: there are bytes after the {} that its header promises", name, shape.size());
+  return {shape, std::move(numbers)};
 }
 
 void write(const std::filesystem::path& path, const Shape& shape, const std::string& numbers) {
@@ -100,6 +151,7 @@ std::vector<Index> read_idx_labels(const std::filesystem::path& path) {
 template <class T>
 void write_idx_images(const std::filesystem::path& path, const Tensor<T>& images) {
   if (images.rank() == 0) fail("cannot write {}: a scalar is no image", path.string());
+
   std::string bytes(images.size(), '\0');
   for (Index i = 0; i < images.size(); ++i) {
     const T pixel = images.data()[i];
@@ -120,8 +172,10 @@ void write_idx_labels(const std::filesystem::path& path, const std::vector<Index
   write(path, {std::ssize(labels)}, bytes);
 }
 
-template Tensor<float> read_idx_images(const std::filesystem::path&);
-template Tensor<double> read_idx_images(const std::filesystem::path&);
-template void write_idx_images(const std::filesystem::path&, const Tensor<float>&);
-template void write_idx_images(const std::filesystem::path&, const Tensor<double>&);
+#define GRADUS_INSTANTIATE(T)                                       \
+  template Tensor<T> read_idx_images(const std::filesystem::path&); \
+  template void write_idx_images(const std::filesystem::path&, const Tensor<T>&);
+
+GRADUS_INSTANTIATE(float)
+GRADUS_INSTANTIATE(double)
 }  // namespace gradus::io

@@ -1,6 +1,8 @@
 #pragma once
 #include <filesystem>
+#include <vector>
 
+#include "tensor/shape.hpp"
 #include "tensor/tensor.hpp"
 
 // The IDX format of MNIST and its relatives (http://yann.lecun.com/exdb/mnist), gzipped or not:
@@ -12,12 +14,16 @@ namespace gradus::io {
 // Throws Error when the file cannot be read, is no IDX file of unsigned bytes and at least one
 // axis, is truncated, has bytes after its end, or when its gzip checksum fails.
 template <class T> Tensor<T> read_idx_images(const std::filesystem::path& path);
-// Labels, from a file of shape (N). Throws as read_idx_images does.
+
+// Labels 0, ..., 255, from a file of shape (N). Throws as read_idx_images does, and when the file
+// has another number of axes.
 std::vector<Index> read_idx_labels(const std::filesystem::path& path);
-// Writes pixels in [0, 1] as bytes, rounded to the nearest. Throws Error when a pixel is outside
-// [0, 1] or the file cannot be written.
+
+// Writes pixels in [0, 1] as bytes, rounded to the nearest, in the tensor's shape. Throws Error
+// when it is a scalar, a pixel is outside [0, 1] or the file cannot be written.
 template <class T>
 void write_idx_images(const std::filesystem::path& path, const Tensor<T>& images);
+
 // Throws Error when a label is not in 0, ..., 255 or the file cannot be written.
 void write_idx_labels(const std::filesystem::path& path, const std::vector<Index>& labels);
 }  // namespace gradus::io

@@ -1,82 +1,107 @@
 #include "tensor/io/safetensors.hpp"
 
+#include <algorithm>
 #include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <map>
 #include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "tensor/error.hpp"
 #include "tensor/io/file.hpp"
+#include "tensor/shape.hpp"
 
 namespace gradus::io {
 namespace {
-static_assert(std::endian::native == std::endian::little, "the numbers are written as they are");
-constexpr std::size_t kLargestHeader = 100'000'000;  // the reference implementation's limit
+using nlohmann::json;
 
+static_assert(std::endian::native == std::endian::little, "the numbers are written as they are");
+
+constexpr std::size_t kLargestHeader = 100'000'000;  // the reference implementation's limit
+constexpr const char* kMetadata = "__metadata__";
+
+// What the header says of one tensor.
 struct Entry {
   std::string name;
   Shape shape;
   bool is_double;
-  std::size_t begin, end;
+  std::size_t begin;  // of its numbers, in bytes from the header's end
+  std::size_t end;
 };
 
-std::size_t size_from(const nlohmann::json& value) {
-  if (!value.is_number_unsigned()) fail("{} is not a size", value.dump());
-  return value;
-}
+// The two parts of a file after the header's size.
+struct Parts {
+  std::string_view header;
+  std::string_view data;
+};
 
-Entry parse_entry(const std::string& name, const nlohmann::json& value) {
-  const std::string dtype = value.at("dtype");
-  if (dtype != "F32" && dtype != "F64")
-    fail("dtype {} is not supported; convert it to F32 or F64", dtype);
-  std::vector<Index> extents;
-  if (!value.at("shape").is_array()) fail("{} is not a shape", value.at("shape").dump());
-  for (const auto& extent : value.at("shape")) extents.push_back(size_from(extent));
-  const auto& offsets = value.at("data_offsets");
-  const Entry entry{name, Shape(extents), dtype == "F64", size_from(offsets.at(0)),
-                    size_from(offsets.at(1))};
-  const std::size_t bytes = entry.shape.size() * (entry.is_double ? 8 : 4);
-  if (offsets.size() != 2 || entry.begin > entry.end || entry.end - entry.begin != bytes)
-    fail("data_offsets {} do not fit the {} bytes of shape {}", offsets.dump(), bytes, entry.shape);
-  return entry;
-}
-
-template <class From, class To> Tensor<To> numbers(const char* bytes, const Shape& shape) {
-  auto x = Tensor<From>::uninitialized(shape);
-  if (!x.empty()) std::memcpy(x.mutable_data(), bytes, x.size() * sizeof(From));
-  return cast<To>(x);
-}
-
-template <class T> SafeTensors<T> parse(const std::string& bytes) {
+Parts split(std::string_view bytes) {
   std::uint64_t header_size = 0;
   std::memcpy(&header_size, bytes.data(), std::min<std::size_t>(8, bytes.size()));
   if (header_size > kLargestHeader) fail("a header of {} bytes is too large", header_size);
   if (bytes.size() < 8 + header_size)
     fail("truncated: it has {} bytes, but 8 and a header of {} are promised", bytes.size(),
          header_size);
-  // What is nested deeper than a list of extents is none of ours, and is not walked recursively.
+  return {bytes.substr(8, header_size), bytes.substr(8 + header_size)};
+}
+
+// Refuses two tensors of one name, of which the JSON library would keep the last, and what is
+// nested deeper than a list of extents, which is none of ours and should not be walked recursively.
+json parse_json(std::string_view text) {
   std::set<std::string> names;
-  auto check = [&names](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
+  auto check = [&names](int depth, json::parse_event_t event, json& value) {
     if (depth > 3) fail("the header is nested too deeply");
-    if (depth == 1 && event == nlohmann::json::parse_event_t::key && !names.insert(value).second)
-      fail("there are two tensors '{}'", value.get<std::string>());
+    if (depth == 1 && event == json::parse_event_t::key) {
+      const bool is_new = names.insert(value).second;
+      if (!is_new) fail("there are two tensors '{}'", value.get<std::string>());
+    }
     return true;
   };
-  const auto begin = bytes.begin() + 8;
-  const nlohmann::json header = nlohmann::json::parse(begin, begin + header_size, check);
-  SafeTensors<T> result;
-  std::vector<Entry> entries;
-  for (const auto& [name, value] : std::map<std::string, nlohmann::json>(header)) try {
-      if (name == "__metadata__")
-        result.metadata = std::map<std::string, std::string>(value);
-      else
-        entries.push_back(parse_entry(name, value));
-    } catch (const std::exception& error) {
-      fail("'{}': {}", name, error.what());
-    }
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
-  });
-  const std::size_t data_size = bytes.size() - 8 - header_size;
+  return json::parse(text.begin(), text.end(), check);
+}
+
+std::size_t size_from(const json& value) {
+  if (!value.is_number_unsigned()) fail("{} is not a size", value.dump());
+  return value;
+}
+
+Shape shape_from(const json& value) {
+  if (!value.is_array()) fail("{} is not a shape", value.dump());
+  std::vector<Index> extents;
+  for (const json& extent : value) extents.push_back(size_from(extent));
+  return Shape(extents);
+}
+
+Entry parse_entry(const std::string& name, const json& value) {
+  const std::string dtype = value.at("dtype");
+  if (dtype != "F32" && dtype != "F64")
+    fail("dtype {} is not supported; convert it to F32 or F64", dtype);
+
+  const Shape shape = shape_from(value.at("shape"));
+  const json& offsets = value.at("data_offsets");
+  const Entry entry{.name = name,
+                    .shape = shape,
+                    .is_double = dtype == "F64",
+                    .begin = size_from(offsets.at(0)),
+                    .end = size_from(offsets.at(1))};
+
+  const std::size_t bytes = entry.shape.size() * (entry.is_double ? 8 : 4);
+  if (offsets.size() != 2 || entry.begin > entry.end || entry.end - entry.begin != bytes)
+    fail("data_offsets {} do not fit the {} bytes of shape {}", offsets.dump(), bytes, entry.shape);
+  return entry;
+}
+
+// Throws Error unless the entries, in the order of their data, fill these without overlap or gap.
+void check_layout(const std::vector<Entry>& entries, std::size_t data_size) {
   std::size_t end = 0;
   for (const Entry& entry : entries) {
     if (entry.begin != end)
@@ -86,11 +111,43 @@ template <class T> SafeTensors<T> parse(const std::string& bytes) {
       fail("tensor '{}': its data end at {}, but the file holds {} bytes of data", entry.name,
            entry.end, data_size);
     end = entry.end;
-    const char* data = bytes.data() + 8 + header_size + entry.begin;
+  }
+  if (end != data_size) fail("there are {} bytes after the last tensor", data_size - end);
+}
+
+template <class From, class To> Tensor<To> numbers(const char* bytes, const Shape& shape) {
+  auto x = Tensor<From>::uninitialized(shape);
+  if (!x.empty()) std::memcpy(x.mutable_data(), bytes, x.size() * sizeof(From));
+  return cast<To>(x);
+}
+
+template <class T> SafeTensors<T> parse(const std::string& bytes) {
+  const Parts parts = split(bytes);
+  const json header = parse_json(parts.header);
+
+  SafeTensors<T> result;
+  std::vector<Entry> entries;
+  for (const auto& [name, value] : std::map<std::string, json>(header)) {
+    try {
+      if (name == kMetadata)
+        result.metadata = std::map<std::string, std::string>(value);
+      else
+        entries.push_back(parse_entry(name, value));
+    } catch (const std::exception& error) {
+      fail("'{}': {}", name, error.what());
+    }
+  }
+
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+  });
+  check_layout(entries, parts.data.size());
+
+  for (const Entry& entry : entries) {
+    const char* data = parts.data.data() + entry.begin;
     result.tensors[entry.name] = entry.is_double ? numbers<double, T>(data, entry.shape)
                                                  : numbers<float, T>(data, entry.shape);
   }
-  if (end != data_size) fail("there are {} bytes after the last tensor", data_size - end);
   return result;
 }
 }  // namespace
@@ -98,8 +155,12 @@ template <class T> SafeTensors<T> parse(const std::string& bytes) {
 template <class T> const Tensor<T>& SafeTensors<T>::at(const std::string& name) const {
   const auto found = tensors.find(name);
   if (found != tensors.end()) return found->second;
+
   std::string names;
-  for (const auto& entry : tensors) names += (names.empty() ? "" : ", ") + entry.first;
+  for (const auto& entry : tensors) {
+    if (!names.empty()) names += ", ";
+    names += entry.first;
+  }
   fail("there is no tensor '{}'; there are: {}", name, names);
 }
 
@@ -116,11 +177,11 @@ template <class T>
 void write_safetensors(const std::filesystem::path& path,
                        const std::map<std::string, Tensor<T>>& tensors,
                        const std::map<std::string, std::string>& metadata) {
-  nlohmann::json header = nlohmann::json::object();
-  if (!metadata.empty()) header["__metadata__"] = metadata;
+  json header = json::object();
+  if (!metadata.empty()) header[kMetadata] = metadata;
   std::string data;
   for (const auto& [name, x] : tensors) {
-    if (name == "__metadata__")
+    if (name == kMetadata)
       fail("cannot write {}: '{}' is no name for a tensor", path.string(), name);
     const std::size_t begin = data.size();
     if (!x.empty()) data.append(reinterpret_cast<const char*>(x.data()), x.size() * sizeof(T));
@@ -128,6 +189,7 @@ void write_safetensors(const std::filesystem::path& path,
                     {"shape", std::vector<Index>(x.shape().begin(), x.shape().end())},
                     {"data_offsets", {begin, data.size()}}};
   }
+
   std::string text;
   try {
     text = header.dump();
@@ -135,9 +197,10 @@ void write_safetensors(const std::filesystem::path& path,
     fail("cannot write {}: {}", path.string(), error.what());
   }
   text.append((8 - text.size() % 8) % 8, ' ');  // so that the numbers are aligned
+
+  const std::uint64_t header_size = text.size();
   std::string bytes(8, '\0');
-  const std::uint64_t size = text.size();
-  std::memcpy(bytes.data(), &size, 8);
+  std::memcpy(bytes.data(), &header_size, 8);
   write_file(path, bytes + text + data);
 }
 
@@ -147,6 +210,7 @@ void write_safetensors(const std::filesystem::path& path,
   template void write_safetensors(const std::filesystem::path&,            \
                                   const std::map<std::string, Tensor<T>>&, \
                                   const std::map<std::string, std::string>&);
+
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)
 }  // namespace gradus::io

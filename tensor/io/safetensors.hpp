@@ -16,6 +16,7 @@ namespace gradus::io {
 template <class T> struct SafeTensors {
   std::map<std::string, Tensor<T>> tensors;
   std::map<std::string, std::string> metadata;
+
   // The tensor of that name. Throws Error, naming those that there are.
   const Tensor<T>& at(const std::string& name) const;
 };
@@ -24,8 +25,9 @@ template <class T> struct SafeTensors {
 // truncated, has a header that is not such JSON, another dtype, a shape that overflows, offsets
 // that overlap, leave gaps or do not fit the shape, or bytes after the last tensor.
 template <class T> SafeTensors<T> read_safetensors(const std::filesystem::path& path);
-// Writes the tensors in the precision that they have, whole or not at all. Throws Error when the
-// file cannot be written.
+
+// Writes the tensors in the precision that they have, whole or not at all. Throws Error when a
+// tensor is named "__metadata__", a text is not UTF-8 or the file cannot be written.
 template <class T>
 void write_safetensors(const std::filesystem::path& path,
                        const std::map<std::string, Tensor<T>>& tensors,

@@ -1,6 +1,10 @@
 #include "tensor/io/file.hpp"
 
 #include <csignal>
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <string>
 
 #include <sys/resource.h>
 #include <sys/stat.h>

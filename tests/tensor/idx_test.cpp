@@ -1,5 +1,12 @@
 #include "tensor/io/idx.hpp"
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
 #include <sys/resource.h>
 #include <zlib.h>
 
