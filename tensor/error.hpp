@@ -1,6 +1,5 @@
 #pragma once
 #include <stdexcept>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -12,7 +11,7 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Throws Error with a formatted message.
+// Throws Error with a formatted message: fail("{}: {} is not a matrix", operation, shape).
 template <class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
   throw Error(fmt::vformat(format, fmt::make_format_args(args...)));

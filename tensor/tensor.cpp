@@ -1,13 +1,16 @@
 #include "tensor/tensor.hpp"
 
-namespace gradus {
-template <class T> Tensor<T> Tensor<T>::uninitialized(const Shape& shape) {
-  Tensor x;
-  x.shape_ = shape;
-  if (shape.size() > 0) x.storage_ = Storage(shape.size() * sizeof(T));
-  return x;
-}
+#include <algorithm>
+#include <cstring>
+#include <initializer_list>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
+#include "tensor/error.hpp"
+#include "tensor/parallel.hpp"
+
+namespace gradus {
 template <class T> Tensor<T>::Tensor(const Shape& shape) : Tensor(uninitialized(shape)) {
   std::fill_n(mutable_data(), size(), T(0));
 }
@@ -19,6 +22,13 @@ Tensor<T>::Tensor(const Shape& shape, const std::vector<T>& values) : Tensor(uni
   std::copy(values.begin(), values.end(), mutable_data());
 }
 
+template <class T> Tensor<T> Tensor<T>::uninitialized(const Shape& shape) {
+  Tensor x;
+  x.shape_ = shape;
+  if (shape.size() > 0) x.storage_ = Storage(shape.size() * sizeof(T));
+  return x;
+}
+
 template <class T> T* Tensor<T>::mutable_data() {
   if (storage_.shared()) {
     Storage own(size() * sizeof(T));
@@ -26,6 +36,11 @@ template <class T> T* Tensor<T>::mutable_data() {
     storage_ = std::move(own);
   }
   return static_cast<T*>(storage_.data());
+}
+
+template <class T> void Tensor<T>::set(std::initializer_list<Index> indices, T value) {
+  const Index i = offset(indices);
+  mutable_data()[i] = value;
 }
 
 template <class T> T Tensor<T>::item() const {
@@ -57,6 +72,7 @@ template <class T> Tensor<T> Tensor<T>::reshape(std::initializer_list<Index> ext
 
 template <class T> Tensor<T>& Tensor<T>::operator+=(const Tensor& other) {
   if (shape_ != other.shape_) fail("+=: shapes {} and {} differ", shape_, other.shape_);
+
   T* x = mutable_data();
   const T* y = other.data();
   parallel_for(size(), 1 << 13, [=](Index begin, Index end) {
@@ -68,16 +84,51 @@ template <class T> Tensor<T>& Tensor<T>::operator+=(const Tensor& other) {
 template <class T> Index Tensor<T>::offset(std::initializer_list<Index> indices) const {
   if (static_cast<int>(indices.size()) != rank())
     fail("index: {} indices were given, but {} has {} axes", indices.size(), shape_, rank());
+
   Index offset = 0;
   int axis = 0;
   for (Index i : indices) {
     if (i < 0 || i >= shape_[axis])
       fail("index: {} is out of range on axis {} of {}", i, axis, shape_);
-    offset = offset * shape_[axis++] + i;
+    offset = offset * shape_[axis] + i;
+    ++axis;
   }
   return offset;
 }
 
-template class Tensor<float>;
-template class Tensor<double>;
+template <class T> Tensor<T> full(const Shape& shape, std::type_identity_t<T> value) {
+  auto x = Tensor<T>::uninitialized(shape);
+  std::fill_n(x.mutable_data(), x.size(), value);
+  return x;
+}
+
+template <class T> Tensor<T> arange(Index n) {
+  auto x = Tensor<T>::uninitialized({n});
+  T* z = x.mutable_data();
+  for (Index i = 0; i < n; ++i) z[i] = static_cast<T>(i);
+  return x;
+}
+
+template <class T> Tensor<T> identity(Index n) {
+  Tensor<T> x({n, n});
+  T* z = x.mutable_data();
+  for (Index i = 0; i < n; ++i) z[i * n + i] = 1;
+  return x;
+}
+
+template <class To, class From> Tensor<To> cast(const Tensor<From>& x) {
+  auto y = Tensor<To>::uninitialized(x.shape());
+  std::transform(x.begin(), x.end(), y.mutable_data(), [](From v) { return static_cast<To>(v); });
+  return y;
+}
+
+#define GRADUS_INSTANTIATE(T)                    \
+  template class Tensor<T>;                      \
+  template Tensor<T> full(const Shape&, T);      \
+  template Tensor<T> arange(Index);              \
+  template Tensor<T> identity(Index);            \
+  template Tensor<T> cast(const Tensor<float>&); \
+  template Tensor<T> cast(const Tensor<double>&);
+GRADUS_INSTANTIATE(float)
+GRADUS_INSTANTIATE(double)
 }  // namespace gradus

@@ -1,12 +1,14 @@
 #pragma once
-#include <algorithm>
 #include <concepts>
-#include <cstring>
+#include <initializer_list>
+#include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "tensor/error.hpp"
-#include "tensor/parallel.hpp"
 #include "tensor/shape.hpp"
 #include "tensor/storage.hpp"
 
@@ -19,25 +21,19 @@ namespace gradus {
 //
 // T is float or double: everything that is declared here and in the other headers of tensor/ is
 // instantiated for these two.
+//
+// Invariant: the block holds shape().size() numbers; a tensor without elements may have none.
+//
+// Thread safety: as the standard containers. Different tensors may be used by different threads,
+// also when they share a block; one tensor may be read by several, unless one of them writes to it.
 template <class T> class Tensor {
  public:
   // An empty tensor of shape (0).
   Tensor() : shape_(Shape::kEmpty) {}
 
-  Tensor(const Tensor&) = default;
-
-  Tensor(Tensor&& other) noexcept
-      : shape_(std::exchange(other.shape_, Shape::kEmpty)), storage_(std::move(other.storage_)) {}
-
-  Tensor& operator=(const Tensor&) = default;
-
-  Tensor& operator=(Tensor&& other) noexcept {
-    std::swap(shape_, other.shape_), std::swap(storage_, other.storage_);
-    return *this;
-  }
-
   // Zeros.
   explicit Tensor(const Shape& shape);
+
   // The numbers in row-major order. Throws Error when their number is not shape.size().
   Tensor(const Shape& shape, const std::vector<T>& values);
 
@@ -49,14 +45,32 @@ template <class T> class Tensor {
   // Numbers that are about to be written.
   static Tensor uninitialized(const Shape& shape);
 
+  Tensor(const Tensor&) = default;
+
+  // What was moved from is empty, of shape (0).
+  Tensor(Tensor&& other) noexcept
+      : shape_(std::exchange(other.shape_, Shape::kEmpty)), storage_(std::move(other.storage_)) {}
+
+  Tensor& operator=(const Tensor&) = default;
+
+  Tensor& operator=(Tensor&& other) noexcept {
+    std::swap(shape_, other.shape_);
+    std::swap(storage_, other.storage_);
+    return *this;
+  }
+
   const Shape& shape() const { return shape_; }
 
+  // The number of axes.
   int rank() const { return shape_.rank(); }
 
+  // The number of elements.
   Index size() const { return shape_.size(); }
 
   bool empty() const { return size() == 0; }
 
+  // The extent of an axis; a negative one counts from the end. Throws Error when it is out of
+  // range.
   Index extent(int axis) const { return shape_[normalize_axis("extent", axis, shape_)]; }
 
   // The elements in row-major order.
@@ -77,51 +91,41 @@ template <class T> class Tensor {
     return data()[offset({static_cast<Index>(indices)...})];
   }
 
-  void set(std::initializer_list<Index> indices, T value) {
-    const Index i = offset(indices);
-    mutable_data()[i] = value;
-  }
+  // Writes one element: x.set({1, 2}, 0.5). Throws Error when an index is out of range.
+  void set(std::initializer_list<Index> indices, T value);
 
   // The number in a tensor of one element. Throws Error when there are more, or none.
   T item() const;
-  // The same numbers in another shape; one extent may be -1, and is then worked out from the
-  // others. Costs nothing. Throws Error when the numbers of elements differ.
-  Tensor reshape(std::initializer_list<Index> extents) const;
+
+  // The same numbers in another shape. Costs nothing. Throws Error when the numbers of elements
+  // differ.
   Tensor reshape(const Shape& shape) const;
+
+  // The same; one extent may be -1, and is then worked out from the others. Throws Error when no
+  // extent fits there.
+  Tensor reshape(std::initializer_list<Index> extents) const;
+
   // Adds elementwise, in place. Throws Error unless the shapes are the same.
   Tensor& operator+=(const Tensor& other);
 
  private:
   Index offset(std::initializer_list<Index> indices) const;
+
   Shape shape_;
   Storage storage_;
 };
 
-// A tensor filled with one value; the numbers 0, 1, ..., n - 1; the n x n identity matrix.
-template <class T> Tensor<T> full(const Shape& shape, std::type_identity_t<T> value) {
-  auto x = Tensor<T>::uninitialized(shape);
-  std::fill_n(x.mutable_data(), x.size(), value);
-  return x;
-}
+// A tensor filled with one value.
+template <class T> Tensor<T> full(const Shape& shape, std::type_identity_t<T> value);
 
-template <class T> Tensor<T> arange(Index n) {
-  auto x = Tensor<T>::uninitialized({n});
-  for (Index i = 0; i < n; ++i) x.mutable_data()[i] = static_cast<T>(i);
-  return x;
-}
+// The numbers 0, 1, ..., n - 1, of shape (n).
+template <class T> Tensor<T> arange(Index n);
 
-template <class T> Tensor<T> identity(Index n) {
-  Tensor<T> x({n, n});
-  for (Index i = 0; i < n; ++i) x.mutable_data()[i * n + i] = 1;
-  return x;
-}
+// The n x n identity matrix.
+template <class T> Tensor<T> identity(Index n);
 
 // The same numbers in the other precision.
-template <class To, class From> Tensor<To> cast(const Tensor<From>& x) {
-  auto y = Tensor<To>::uninitialized(x.shape());
-  std::transform(x.begin(), x.end(), y.mutable_data(), [](From v) { return static_cast<To>(v); });
-  return y;
-}
+template <class To, class From> Tensor<To> cast(const Tensor<From>& x);
 
 // The tensor as NumPy prints it: nested brackets, columns aligned, at most 8 digits after the
 // point, and the middle left out of tensors of more than 1000 elements.

@@ -1,5 +1,10 @@
 #include "tensor/math.hpp"
 
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
 #include "tests/tensor/support.hpp"
 
 namespace gradus {

@@ -1,6 +1,9 @@
 #include "tensor/shape.hpp"
 
 #include <limits>
+#include <vector>
+
+#include <fmt/format.h>
 
 #include "tests/tensor/support.hpp"
 

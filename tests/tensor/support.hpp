@@ -1,11 +1,18 @@
 #pragma once
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <random>
+#include <stdexcept>
 #include <string>
+#include <system_error>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -52,7 +59,10 @@ template <class T> Tensor<T> gaussian_numbers(const Shape& shape, unsigned seed)
 // The multi-index of element `i` of a shape.
 inline std::vector<Index> unravel(Index i, const std::vector<Index>& extents) {
   std::vector<Index> indices(extents.size());
-  for (std::size_t k = extents.size(); k-- > 0; i /= extents[k]) indices[k] = i % extents[k];
+  for (std::size_t axes = extents.size(); axes > 0; --axes) {
+    indices[axes - 1] = i % extents[axes - 1];
+    i /= extents[axes - 1];
+  }
   return indices;
 }
 
@@ -150,7 +160,11 @@ inline std::string outcome_in_child_process(const std::function<void()>& f) {
   close(ends[1]);
   std::string text;
   char buffer[4096];
-  for (ssize_t n; (n = read(ends[0], buffer, sizeof(buffer))) > 0;) text.append(buffer, n);
+  while (true) {
+    const ssize_t n = read(ends[0], buffer, sizeof(buffer));
+    if (n <= 0) break;
+    text.append(buffer, n);
+  }
   close(ends[0]);
   int status = 0;
   waitpid(child, &status, 0);

@@ -1,5 +1,9 @@
 #include "tensor/tensor.hpp"
 
+#include <cmath>
+#include <utility>
+#include <vector>
+
 #include "tests/tensor/support.hpp"
 
 namespace gradus {
@@ -74,7 +78,9 @@ TYPED_TEST(TensorOf, ACopyIsNeverChangedByItsOriginal) {
 
 TYPED_TEST(TensorOf, AnOriginalIsNeverChangedByItsCopies) {
   const Tensor<TypeParam> x({3}, {1, 2, 3});
-  Tensor<TypeParam> a = x, b = a, c;
+  Tensor<TypeParam> a = x;
+  Tensor<TypeParam> b = a;
+  Tensor<TypeParam> c;
   c = b;
   a.mutable_data()[0] = 10;
   b += x;
@@ -167,7 +173,8 @@ TYPED_TEST(TensorOf, AddingInPlaceAddsElementwise) {
   // Long enough for several pieces of a parallel loop.
   const Index n = 100001;
   Tensor<TypeParam> x = test::whole_numbers<TypeParam>({n}, 1);
-  const Tensor<TypeParam> y = test::whole_numbers<TypeParam>({n}, 2), before = x;
+  const Tensor<TypeParam> y = test::whole_numbers<TypeParam>({n}, 2);
+  const Tensor<TypeParam> before = x;
   x += y;
   for (Index i = 0; i < n; ++i) ASSERT_EQ(x(i), before(i) + y(i));
 }
