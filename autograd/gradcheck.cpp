@@ -6,6 +6,8 @@
 #include <ostream>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "autograd/operations.hpp"
 #include "autograd/scope_exit.hpp"
 #include "tensor/random.hpp"
@@ -16,13 +18,18 @@ namespace {
 using Vars = std::vector<Var<double>>;
 using Tensors = std::vector<Tensor<double>>;
 
+// Of h: the extrapolated difference is off by h^4 = 1e-16 times a fifth derivative, and by rounding
+// in f, eps / h = 2e-12 times f.
 constexpr double kStep = 1e-4;
+constexpr double kRoundings = 20;        // in f and its arguments, that a difference may hold
+constexpr double kSmallestFault = 1e-3;  // relative, in a rule, that is to be seen above rounding
 constexpr Index kDirections = 64;  // random ones, of an input that is too large for every element
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // A function of some inputs: how these become leaves of the current tape, the function, and the
 // inputs' names.
 struct Problem {
-  std::function<Vars(const Tensors&)> leaves;
+  std::function<Vars(const Tensors&)> leaves;  // called beneath a tape
   GradcheckFunction f;
   std::vector<std::string> names;
 
@@ -97,6 +104,9 @@ Comparison compare_input(const Problem& problem, const Tensors& inputs, std::siz
                          const GradcheckOptions& options, Rng& rng) {
   const Tensor<double>& x = inputs[k];
   const bool by_element = x.size() <= options.max_elements;
+  if (!by_element && !options.kinks.empty())
+    fail("gradcheck: input {} {} has kinks, but more than the {} elements that are checked singly",
+         problem.names[k], x.shape(), options.max_elements);
   const Shape shape = by_element ? x.shape() : Shape{kDirections};
   Comparison result;
   result.analytic = Tensor<double>(shape);
@@ -116,14 +126,16 @@ Comparison compare_input(const Problem& problem, const Tensors& inputs, std::siz
     else
       direction = rng.normal<double>(x.shape());
     const Difference d = difference(problem, inputs, k, direction, h);
-    const double a = sum(gradient * direction).item();
+    const double a = by_element ? gradient.data()[i] : sum(gradient * direction).item();
     result.analytic.mutable_data()[i] = a;
     result.numeric.mutable_data()[i] = d.slope();
 
+    // More than 1 times the tolerance where |a - d| > tolerance size + noise.
     const double size = std::max(std::fabs(a), std::fabs(d.slope()));
-    const double error = std::fabs(a - d.slope()) / (size + noise / options.tolerance);
+    const double relative = std::fabs(a - d.slope()) / (size + noise / options.tolerance);
+    const double error = std::isnan(relative) ? kInfinity : relative;  // a NaN is the worst of all
     if (error <= result.worst_error) continue;
-    result.worst_error = std::isnan(error) ? std::numeric_limits<double>::infinity() : error;
+    result.worst_error = error;
     result.worst = fmt::format(
         "{} {}:\n  tape       {:.12g}\n  difference {:.12g}\n  relative error {:.2e}; order of "
         "convergence {:.1f}, where 2 is right",
@@ -158,7 +170,8 @@ std::string likely_cause(const Tensor<double>& analytic, const Tensor<double>& n
 std::string complaint(const Comparison& c, const std::string& name, const Shape& shape,
                       double noise, double tolerance) {
   const bool is_zero =
-      shape.size() == 0 || max(maximum(abs(c.analytic), abs(c.numeric))).item() <= 1000 * noise;
+      shape.size() == 0 ||
+      max(maximum(abs(c.analytic), abs(c.numeric))).item() * kSmallestFault <= noise;
   if (is_zero)
     return fmt::format(
         "the gradient of input {} {} is zero everywhere: this check has no power; "
@@ -174,8 +187,8 @@ std::string complaint(const Comparison& c, const std::string& name, const Shape&
 GradcheckReport check_scalar(const Problem& problem, const Tensors& inputs,
                              const GradcheckOptions& options, const char* order) {
   const Tensors gradients = problem.gradients(inputs);
-  // Rounding in f is an error of |f| eps / h in a difference; 0.1 % of a gradient should exceed it.
-  const double noise = 20 * 0x1p-52 * (std::fabs(problem.value(inputs)) + 1) / kStep;
+  const double noise =
+      kRoundings * 0x1p-52 * (std::fabs(problem.value(inputs)) + 1) / kStep;  // in a difference
   Rng rng(options.seed);
   GradcheckReport report;
   for (std::size_t k = 0; k < inputs.size(); ++k) {
@@ -228,6 +241,11 @@ Problem slope_along_a_direction(const Problem& scalar, const Tensors& inputs, Rn
 
 GradcheckReport check(const Problem& problem, const Tensors& inputs,
                       const GradcheckOptions& options) {
+  if (inputs.empty()) {
+    GradcheckReport report;
+    report.text = "there are no inputs: this check has no power";
+    return report;
+  }
   Rng rng(options.seed + 1);
   const Problem scalar = contracted(problem, inputs, rng);
   const GradcheckReport first = check_scalar(scalar, inputs, options, "first derivative");

@@ -295,5 +295,35 @@ TEST(Gradcheck, IsAccurateEnoughForAToleranceOfOneInABillion) {
   EXPECT_TRUE(report) << report;
 }
 
+TEST(Gradcheck, WithoutInputsHasNoPower) {
+  Parameter<double> a("a", kVector);
+  const GradcheckReport report =
+      gradcheck([&] { return exp(a); }, std::vector<Parameter<double>*>());
+  EXPECT_FALSE(report);
+  EXPECT_THAT(report.text, HasSubstr("no power"));
+}
+
+TEST(Gradcheck, NamesTheElementWhoseGradientIsNaN) {
+  const GradcheckReport report = gradcheck(
+      [](const Vars& v) {
+        return faulty(v[0], [](Tensor<double> dx) {
+          dx.set({1}, NAN);
+          return dx;
+        });
+      },
+      {kVector});
+  EXPECT_FALSE(report);
+  EXPECT_THAT(report.text, HasSubstr("element (1)"));
+}
+
+TEST(Gradcheck, RefusesKinksAlongRandomDirections) {
+  const Tensor<double> x = gaussian_numbers<double>({200}, 1);
+  EXPECT_THAT(error_of([&] {
+                gradcheck([](const Vars& v) { return relu(v[0]); }, {x},
+                          {.kinks = {0}, .max_elements = 100});
+              }),
+              AllOf(HasSubstr("input 0 (200)"), HasSubstr("kinks")));
+}
+
 }  // namespace
 }  // namespace gradus
