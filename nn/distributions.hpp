@@ -6,8 +6,10 @@
 
 // Distributions with named parameters, so that a variance cannot be taken for a standard deviation.
 // The first axis runs over examples: log_prob, entropy and kl are in nats, per example, summed over
-// all other axes, and have shape (N). Parameters broadcast against each other and against x. kl(p,
-// q) is KL(p || q) = E_p[ln p(x) - ln q(x)], in closed form.
+// all other axes, and have shape (N). Parameters broadcast against each other and against x.
+// kl(p, q) is KL(p || q) = E_p[ln p(x) - ln q(x)], in closed form.
+//
+// A distribution holds Vars: one that is made of Parameters is made anew beneath each tape.
 namespace gradus::nn {
 
 // (N, ...) -> (N): the sum over every axis but the first.
@@ -22,7 +24,7 @@ template <class T> struct Normal {
   Var<T> mean;
   Var<T> log_var;
 
-  // Zero mean and unit variance, in any shape.
+  // Zero mean and unit variance, a scalar that broadcasts.
   static Normal standard() { return {0, 0}; }
 
   // ln p(x) = -1/2 (ln 2 pi + ln s^2 + (x - m)^2 / s^2)
@@ -65,8 +67,10 @@ template <class T> struct Bernoulli {
     return per_example(sigmoid(logits) * softplus(-logits) + sigmoid(-logits) * softplus(logits));
   }
 
+  // The probabilities of a 1, in the shape of the logits.
   Var<T> mean() const { return sigmoid(logits); }
 
+  // Zeros and ones in the shape of the logits. No gradient flows through them.
   Tensor<T> sample(Rng& rng) const {
     return less(rng.uniform<T>(logits.shape()), gradus::sigmoid(logits.value()));
   }

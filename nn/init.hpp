@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "tensor/elementwise.hpp"
+#include "tensor/error.hpp"
 #include "tensor/random.hpp"
 
 namespace gradus::nn {
@@ -16,13 +17,12 @@ enum class Init {
 // A weight (out, in) that begins so. Throws Error when it has no elements.
 template <class T> Tensor<T> initial_weight(Index out, Index in, Init init, Rng& rng) {
   if (out < 1 || in < 1) fail("a weight of shape ({}, {}) has no elements", out, in);
-  if (init == Init::kHe) {
-    const double deviation = std::sqrt(2.0 / in);
-    return rng.normal<T>({out, in}) * static_cast<T>(deviation);
-  }
-  // Uniform within +-b has the variance b^2 / 3.
-  const double bound = init == Init::kGlorot ? std::sqrt(6.0 / (in + out)) : 1 / std::sqrt(in);
-  return rng.uniform<T>({out, in}, -static_cast<T>(bound), static_cast<T>(bound));
+  if (init == Init::kHe) return rng.normal<T>({out, in}) * static_cast<T>(std::sqrt(2.0 / in));
+
+  // Uniform within +-bound has the variance bound^2 / 3.
+  T bound = static_cast<T>(1 / std::sqrt(in));
+  if (init == Init::kGlorot) bound = static_cast<T>(std::sqrt(6.0 / (in + out)));
+  return rng.uniform<T>({out, in}, -bound, bound);
 }
 
 // A bias (out) beside such a weight.

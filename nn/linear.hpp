@@ -5,6 +5,7 @@
 #include "autograd/matmul.hpp"
 #include "nn/init.hpp"
 #include "nn/parameters.hpp"
+#include "tensor/error.hpp"
 
 namespace gradus::nn {
 

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "tensor/error.hpp"
 #include "tensor/layout.hpp"
 #include "tensor/random.hpp"
 
@@ -17,7 +18,7 @@ template <class T> class Minibatches {
   // Throws Error when there are no examples, or none in a batch.
   Minibatches(Tensor<T> examples, Index size, Rng& rng)
       : examples_(std::move(examples)), size_(size) {
-    if (size < 1) fail("minibatches: a batch of {} examples", size);
+    if (size < 1) fail("minibatches: a batch size of {}; it must be at least 1", size);
     if (examples_.empty() || examples_.rank() == 0)
       fail("minibatches: {} holds no examples", examples_.shape());
     order_ = rng.permutation(examples_.shape()[0]);
@@ -34,6 +35,7 @@ template <class T> class Minibatches {
 
     void operator++() { first += batches->size_; }
 
+    // The last batch, which may be smaller, steps beyond the end.
     bool operator!=(const Iterator& end) const { return first < end.first; }
   };
 

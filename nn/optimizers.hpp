@@ -2,11 +2,13 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "nn/parameters.hpp"
+#include "tensor/error.hpp"
 #include "tensor/io/safetensors.hpp"
 #include "tensor/parallel.hpp"
 
@@ -58,9 +60,15 @@ template <class T> class Optimizer {
  protected:
   using State = std::vector<Tensor<T>>;  // of one parameter: a tensor of its shape for each name
 
-  // The state of each parameter begins as zeros, under these names.
+  // The state of each parameter begins as zeros, under these names. Throws Error when two
+  // parameters have the same name, or one is given twice.
   Optimizer(Parameters<T> parameters, std::vector<std::string> state_names)
       : parameters_(std::move(parameters)), state_names_(std::move(state_names)) {
+    std::set<std::string> names;
+    for (const Parameter<T>* p : parameters_) {
+      const bool is_new = names.insert(p->name()).second;
+      if (!is_new) fail("optimizer: two parameters are named '{}'", p->name());
+    }
     for (const Parameter<T>* p : parameters_)
       state_.emplace_back(state_names_.size(), Tensor<T>(p->shape()));
   }
@@ -173,7 +181,8 @@ template <class T> class Adam final : public Optimizer<T> {
     const T c1 = static_cast<T>(1 - beta1);
     const T b2 = static_cast<T>(beta2);
     const T c2 = static_cast<T>(1 - beta2);
-    // Averages of gradients that have become 0 would shrink to subnormal numbers, which are slow.
+    // Averages of gradients that have become 0 would shrink to subnormal numbers, which are slow:
+    // they are 0 before anything that is computed from them could round to a subnormal one.
     constexpr T kTiny = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon();
 
     parallel_for(values.size(), this->kPiece, [=](Index begin, Index end) {

@@ -1,7 +1,10 @@
 #pragma once
 #include <filesystem>
+#include <set>
+#include <string>
 
 #include "nn/parameters.hpp"
+#include "tensor/error.hpp"
 #include "tensor/io/safetensors.hpp"
 
 // Parameters in files, under their dotted names, as PyTorch's state_dict has them.
@@ -40,9 +43,11 @@ void save_file(const Parameters<T>& parameters, const std::filesystem::path& pat
 template <class T>
 void load_file(const Parameters<T>& parameters, const std::filesystem::path& path) {
   const io::SafeTensors<T> file = io::read_safetensors<T>(path);
-  io::SafeTensors<T> own;
-  save(parameters, own);
-  for (const auto& entry : file.tensors) own.at(entry.first);  // throws where the model has none
+  std::set<std::string> names;
+  for (const Parameter<T>* p : parameters) names.insert(p->name());
+  for (const auto& [name, tensor] : file.tensors)
+    if (!names.contains(name))
+      fail("load: {} has a tensor '{}', but the model has none", path.string(), name);
   load(parameters, file);
 }
 

@@ -238,29 +238,41 @@ TEST(Normal, ParametersThatBroadcastCountForEveryNumber) {
   EXPECT_LE(test::distance(kl(other, small).value(), kl(wide, large).value()), 1e-13);
 }
 
+// Parameters of two distributions, and what is seen.
+struct Batch {
+  Tensor<double> p, q;  // (N, 4)
+  Tensor<double> x;     // (N, 4), in (0, 1)
+  std::vector<Index> labels;
+};
+
+Batch twice(const Batch& batch) {
+  const auto doubled = [](const Tensor<double>& t) { return concatenate(std::vector{t, t}); };
+  std::vector<Index> labels = batch.labels;
+  labels.insert(labels.end(), batch.labels.begin(), batch.labels.end());
+  return {doubled(batch.p), doubled(batch.q), doubled(batch.x), labels};
+}
+
 TEST(Distributions, DuplicatingTheBatchChangesNoLoss) {
-  auto twice = [](const Tensor<double>& t) { return concatenate(std::vector{t, t}); };
-  const Tensor<double> a = gaussian_numbers<double>({3, 4}, 1),
-                       b = gaussian_numbers<double>({3, 4}, 2);
-  const Tensor<double> x = sigmoid(gaussian_numbers<double>({3, 4}, 3));
-  using D = Tensor<double>;
-  const std::vector<std::function<Var<double>(D, D, D, bool)>> losses =
-      {[](D p, D q, D v, bool) {
-         return mean(Normal<double>{p, q}.log_prob(v));
-       },
-       [](D p, D q, D, bool) {
-         return mean(kl(Normal<double>{p, q}, Normal<double>{q, p}));
-       },
-       [](D p, D, D v, bool) { return mean(Bernoulli<double>{p}.log_prob(v)); },
-       [](D p, D q, D, bool) { return mean(kl(Bernoulli<double>{p}, Bernoulli<double>{q})); },
-       [](D p, D, D, bool both) {
-         return mean(Categorical<double>{p}.log_prob(both ? std::vector<Index>{1, 3, 0, 1, 3, 0}
-                                                          : std::vector<Index>{1, 3, 0}));
-       },
-       [](D p, D q, D, bool) { return mean(kl(Categorical<double>{p}, Categorical<double>{q})); }};
-  for (const auto& loss : losses) {
-    const double once = loss(a, b, x, false).item();
-    EXPECT_NEAR(loss(twice(a), twice(b), twice(x), true).item(), once, 1e-14 * std::fabs(once));
+  using Loss = std::function<Var<double>(const Batch&)>;
+  const std::vector<Loss> losses = {
+      [](const Batch& b) {
+        return mean(Normal<double>{b.p, b.q}.log_prob(b.x));
+      },
+      [](const Batch& b) {
+        return mean(kl(Normal<double>{b.p, b.q}, Normal<double>{b.q, b.p}));
+      },
+      [](const Batch& b) { return mean(Bernoulli<double>{b.p}.log_prob(b.x)); },
+      [](const Batch& b) { return mean(kl(Bernoulli<double>{b.p}, Bernoulli<double>{b.q})); },
+      [](const Batch& b) { return mean(Categorical<double>{b.p}.log_prob(b.labels)); },
+      [](const Batch& b) { return mean(kl(Categorical<double>{b.p}, Categorical<double>{b.q})); },
+  };
+  const Batch batch = {.p = gaussian_numbers<double>({3, 4}, 1),
+                       .q = gaussian_numbers<double>({3, 4}, 2),
+                       .x = sigmoid(gaussian_numbers<double>({3, 4}, 3)),
+                       .labels = {1, 3, 0}};
+  for (const Loss& loss : losses) {
+    const double once = loss(batch).item();
+    EXPECT_NEAR(loss(twice(batch)).item(), once, 1e-14 * std::fabs(once));
     EXPECT_NE(once, 0);
   }
 }
@@ -276,20 +288,40 @@ TEST(Distributions, HaveTheGradientsThatDifferencesShow) {
                                              inputs, {.second_order = true});
     EXPECT_TRUE(report) << name << "\n" << report;
   };
-  // clang-format off
-  check("Normal::log_prob", [](const Vars& x) { return Normal<double>{x[0], x[1]}.log_prob(x[2]); }, {a, b, c});
+  check("Normal::log_prob",
+        [](const Vars& x) {
+          return Normal<double>{x[0], x[1]}.log_prob(x[2]);
+        },
+        {a, b, c});
   check("Normal::entropy", [&](const Vars& x) { return Normal<double>{a, x[0]}.entropy(); }, {b});
-  check("Normal::sample", [&](const Vars& x) { return Normal<double>{x[0], x[1]}.sample(c); }, {a, b});
-  check("kl of Normal", [](const Vars& x) { return kl(Normal<double>{x[0], x[1]}, Normal<double>{x[2], x[3]}); }, {a, b, c, d});
-  check("kl to the standard", [](const Vars& x) { return kl(Normal<double>{x[0], x[1]}, Normal<double>::standard()); }, {a, b});
-  check("Bernoulli::log_prob", [](const Vars& x) { return Bernoulli<double>{x[0]}.log_prob(sigmoid(x[1])); }, {a, b});
+  check("Normal::sample",
+        [&](const Vars& x) {
+          return Normal<double>{x[0], x[1]}.sample(c);
+        },
+        {a, b});
+  check("kl of Normal",
+        [](const Vars& x) {
+          return kl(Normal<double>{x[0], x[1]}, Normal<double>{x[2], x[3]});
+        },
+        {a, b, c, d});
+  check("kl to the standard",
+        [](const Vars& x) {
+          return kl(Normal<double>{x[0], x[1]}, Normal<double>::standard());
+        },
+        {a, b});
+  check("Bernoulli::log_prob",
+        [](const Vars& x) { return Bernoulli<double>{x[0]}.log_prob(sigmoid(x[1])); }, {a, b});
   check("Bernoulli::entropy", [](const Vars& x) { return Bernoulli<double>{x[0]}.entropy(); }, {a});
   check("Bernoulli::mean", [](const Vars& x) { return Bernoulli<double>{x[0]}.mean(); }, {a});
-  check("kl of Bernoulli", [](const Vars& x) { return kl(Bernoulli<double>{x[0]}, Bernoulli<double>{x[1]}); }, {a, b});
-  check("Categorical::log_prob", [&](const Vars& x) { return Categorical<double>{x[0]}.log_prob(labels); }, {a});
-  check("Categorical::entropy", [](const Vars& x) { return Categorical<double>{x[0]}.entropy(); }, {a});
-  check("kl of Categorical", [](const Vars& x) { return kl(Categorical<double>{x[0]}, Categorical<double>{x[1]}); }, {a, b});
-  // clang-format on
+  check("kl of Bernoulli",
+        [](const Vars& x) { return kl(Bernoulli<double>{x[0]}, Bernoulli<double>{x[1]}); }, {a, b});
+  check("Categorical::log_prob",
+        [&](const Vars& x) { return Categorical<double>{x[0]}.log_prob(labels); }, {a});
+  check("Categorical::entropy", [](const Vars& x) { return Categorical<double>{x[0]}.entropy(); },
+        {a});
+  check("kl of Categorical",
+        [](const Vars& x) { return kl(Categorical<double>{x[0]}, Categorical<double>{x[1]}); },
+        {a, b});
 }
 
 TEST(Kl, OfADistributionToItselfIsZeroAndToOthersPositive) {

@@ -65,7 +65,10 @@ struct Moments {
 
 Moments moments(const Tensor<double>& x) {
   long double sum = 0, squares = 0;
-  for (double v : x) sum += v, squares += static_cast<long double>(v) * v;
+  for (double v : x) {
+    sum += v;
+    squares += static_cast<long double>(v) * v;
+  }
   const long double n = x.size(), mean = sum / n;
   return {static_cast<double>(mean), static_cast<double>(squares / n - mean * mean),
           *std::min_element(x.begin(), x.end()), *std::max_element(x.begin(), x.end())};

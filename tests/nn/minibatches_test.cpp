@@ -68,8 +68,9 @@ TEST(Minibatches, KeepTheShapeOfAnExample) {
 TEST(Minibatches, RefuseWhatHasNoBatches) {
   Rng rng(1);
   const std::string before = rng.state();
-  EXPECT_THAT(error_of([&] { minibatches(examples(5), 0, rng); }), HasSubstr("a batch of 0"));
-  EXPECT_THAT(error_of([&] { minibatches(examples(5), -1, rng); }), HasSubstr("a batch of -1"));
+  EXPECT_THAT(error_of([&] { minibatches(examples(5), 0, rng); }), HasSubstr("a batch size of 0"));
+  EXPECT_THAT(error_of([&] { minibatches(examples(5), -1, rng); }),
+              HasSubstr("a batch size of -1"));
   EXPECT_THAT(error_of([&] {
                 minibatches(Tensor<double>({0, 2}), 4, rng);
               }),

@@ -280,5 +280,13 @@ TEST(Checkpoint, OfAnOptimizerNamesItsTensorsAfterTheParameters) {
   EXPECT_EQ(file.metadata.at("optimizer.steps"), "0");
 }
 
+// Their states would be saved under one name, the second over the first.
+TEST(Optimizer, RefusesTwoParametersOfOneName) {
+  Parameter<double> a("w", 1.0);
+  Parameter<double> b("w", 2.0);
+  EXPECT_THAT(error_of([&] { Adam<double>({&a, &b}); }), HasSubstr("two parameters are named 'w'"));
+  EXPECT_THAT(error_of([&] { Sgd<double>({&a, &a}); }), HasSubstr("two parameters are named 'w'"));
+}
+
 }  // namespace
 }  // namespace gradus::nn

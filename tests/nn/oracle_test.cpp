@@ -5,7 +5,7 @@
 #include "nn/distributions.hpp"
 #include "tests/autograd/support.hpp"
 
-// Values and gradients of composite functions against those that another framework has found:
+// Values and gradients of composite functions against those that PyTorch 1.13 has found:
 // oracle/oracle.txt, written by oracle/make_oracle.py.
 namespace gradus::nn {
 namespace {
