@@ -18,8 +18,8 @@ template <class T> Tensor<T> tie_weight(const Var<T>& a, const Var<T>& b) {
   return (greater(a.value(), b.value()) + greater_equal(a.value(), b.value())) * T(0.5);
 }
 
-// 0 where x = y = 0, and 1 elsewhere. In y x^(y-1), which is 0 there, it keeps 0 times infinity
-// away.
+// 0 where x = y = 0, and 1 elsewhere. There the rule y x^(y-1) would be 0 times 0^-1, a NaN; with
+// the exponent y in place of y - 1 it is 0 times 0^0, which is 0 and right.
 template <class T> Tensor<T> power_mask(const Var<T>& x, const Var<T>& y) {
   return T(1) - equal(x.value(), 0) * equal(y.value(), 0);
 }
@@ -170,7 +170,7 @@ template <class T> Var<T> pow(const Var<T>& x, const Var<T>& y) {
   return z;
 }
 
-// z = max(x, y)   dx = dz where x > y   dy = dz where y > x
+// z = max(x, y)   dx = dz where x > y   dy = dz where y > x   half each where x = y
 template <class T> Var<T> maximum(const Var<T>& x, const Var<T>& y) {
   Var<T> z = record<"maximum">(maximum(x.value(), y.value()), x, y);
   if (x.needs_gradient())
@@ -184,7 +184,7 @@ template <class T> Var<T> maximum(const Var<T>& x, const Var<T>& y) {
   return z;
 }
 
-// z = min(x, y)   dx = dz where x < y   dy = dz where y < x
+// z = min(x, y)   dx = dz where x < y   dy = dz where y < x   half each where x = y
 template <class T> Var<T> minimum(const Var<T>& x, const Var<T>& y) {
   Var<T> z = record<"minimum">(minimum(x.value(), y.value()), x, y);
   if (x.needs_gradient())

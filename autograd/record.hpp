@@ -24,15 +24,16 @@
 // on Vars, so that it can be differentiated itself.
 namespace gradus {
 
-// The name of an operation, as a template argument: so it is known before the program runs.
+// The name of an operation. As a template argument of record it enters operation_names() when the
+// program starts, whether the operation is ever called or not.
 template <std::size_t size> struct OperationName {
   consteval OperationName(const char (&name)[size]) { std::copy_n(name, size, text); }
 
   char text[size];
 };
 
-// The names of all operations that this program contains, of your own ones too. The tests ask for a
-// gradient check of each.
+// The names of all operations that this program contains, of your own ones too. The tests of
+// autograd/ demand a gradient check of every rule of each that is defined there.
 const std::set<std::string>& operation_names();
 
 namespace detail {
@@ -43,26 +44,31 @@ template <OperationName name> inline const char* const operation_name = enter_op
 }  // namespace detail
 
 // The value of an operation, recorded under its name when one of the inputs needs a gradient, and
-// otherwise a constant. Parameters that the tape has not met yet become leaves, in the order of the
-// inputs. Throws Error when an input was recorded on another tape.
+// otherwise a constant. Every input that needs a gradient gets a rule. Parameters that the tape has
+// not met yet become leaves, in the order of the inputs. Throws Error when an input was recorded on
+// another tape.
 template <OperationName name, class T, std::derived_from<Var<T>>... Inputs>
 Var<T> record(Tensor<T> value, const Inputs&... inputs) {
-  const bool recorded = (inputs.needs_gradient() | ...);  // | and not ||, so that each is asked
-  if (!recorded) return value;
+  const int need_gradient = (int{inputs.needs_gradient()} + ...);
+  if (need_gradient == 0) return value;
+
   Tape<T>& tape = *Tape<T>::current();
   (tape.add_leaf_if_new(inputs), ...);
-  return tape.push(detail::operation_name<name>, std::move(value));
+  return tape.push(detail::operation_name<name>, std::move(value),
+                   {sizeof...(inputs), need_gradient});
 }
 
 // The same for an operation of any number of inputs.
 template <OperationName name, class T>
 Var<T> record(Tensor<T> value, const std::vector<Var<T>>& inputs) {
-  bool recorded = false;
-  for (const Var<T>& x : inputs) recorded |= x.needs_gradient();
-  if (!recorded) return value;
+  int need_gradient = 0;
+  for (const Var<T>& x : inputs) need_gradient += int{x.needs_gradient()};
+  if (need_gradient == 0) return value;
+
   Tape<T>& tape = *Tape<T>::current();
   for (const Var<T>& x : inputs) tape.add_leaf_if_new(x);
-  return tape.push(detail::operation_name<name>, std::move(value));
+  return tape.push(detail::operation_name<name>, std::move(value),
+                   {static_cast<int>(inputs.size()), need_gradient});
 }
 
 // Says how the gradient with respect to the input x of an operation, dx, follows from the one with

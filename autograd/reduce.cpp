@@ -7,10 +7,11 @@
 namespace gradus {
 namespace {
 
-// The result of a reduction of an x of this shape with the reduced axes put back, each of extent 1,
-// so that it broadcasts against x.
-template <class T> Var<T> keep_reduced_axes(const Var<T>& z, const Shape& x, const Axes& axes) {
-  return reshape(z, reduced_shape("sum", x, axes, /*keepdims=*/true));
+// The result of a reduction with the reduced axes put back, each of extent 1, so that it broadcasts
+// against what was reduced.
+template <class T>
+Var<T> keep_reduced_axes(const Var<T>& z, const Shape& reduced_from, const Axes& axes) {
+  return reshape(z, reduced_shape("reduce", reduced_from, axes, /*keepdims=*/true));
 }
 
 }  // namespace
@@ -29,7 +30,8 @@ template <class T> Var<T> sum(const Var<T>& x, const Axes& axes, bool keepdims) 
 template <class T> Var<T> mean(const Var<T>& x, const Axes& axes, bool keepdims) {
   if (x.value().empty()) fail("mean: {} has no elements", x.shape());
   const Var<T> total = sum(x, axes, keepdims);
-  return total / static_cast<T>(x.value().size() / total.value().size());
+  const Index terms = x.value().size() / total.value().size();  // of each sum
+  return total / static_cast<T>(terms);
 }
 
 // z = max_i x_i   dx_i = dz where x_i = z, shared where several are
@@ -37,9 +39,11 @@ template <class T> Var<T> max(const Var<T>& x, const Axes& axes, bool keepdims) 
   Var<T> z = record<"max">(max(x.value(), axes, keepdims), x);
   if (x.needs_gradient())
     add_rule(z, x, [x, z, axes](const Var<T>& dz) {
-      const Tensor<T> largest = keep_reduced_axes(z, x.shape(), axes).value();
-      const Tensor<T> hit = equal(x.value(), largest);
-      return keep_reduced_axes(dz, x.shape(), axes) * (hit / sum(hit, axes, /*keepdims=*/true));
+      const Tensor<T> largest =
+          z.value().reshape(reduced_shape("max", x.shape(), axes, /*keepdims=*/true));
+      const Tensor<T> is_largest = equal(x.value(), largest);
+      const Tensor<T> share = is_largest / sum(is_largest, axes, /*keepdims=*/true);
+      return keep_reduced_axes(dz, x.shape(), axes) * share;
     });
   return z;
 }

@@ -19,7 +19,8 @@ template <class T> Var<T> logsumexp(const Var<T>& x, const Axes& axes = {}, bool
 template <class T> Var<T> softmax(const Var<T>& x, int axis = -1);
 template <class T> Var<T> log_softmax(const Var<T>& x, int axis = -1);
 
-// The sum over what broadcasting has repeated, and broadcasting itself: each is the other's
+// The sum over what broadcasting has repeated (x comes by value, for where it has the shape already
+// it is moved through), and broadcasting itself: each is the other's
 // adjoint.
 template <class T> Var<T> sum_to(Var<T> x, const Shape& shape);
 template <class T> Var<T> broadcast_to(const Var<T>& x, const Shape& shape);

@@ -63,13 +63,16 @@ const char* detail::enter_operation(const char* name) {
 
 template <class T> void Var<T>::fail_for_tape() const {
   fail("a value of shape {} was recorded on a tape that is {}; use .value() for its numbers",
-       shape(), Tape<T>::current_ ? "not the current one" : "gone");
+       shape(), Tape<T>::current_ ? "not the current one" : "gone, or of another thread");
+}
+
+template <class T> void Var<T>::fail_for_assignment() const {
+  fail("parameter {}: it is not assigned to; use set_value", parameter_->name());
 }
 
 template <class T> Index Var<T>::node() const {
+  check_tape();
   const Tape<T>* const tape = Tape<T>::current_;
-  if (!parameter_ && tape_ == 0) return -1;
-  if (!parameter_ && !(tape && tape->id_ == tape_)) fail_for_tape();
   return tape ? tape->node_of(*this) : -1;
 }
 
@@ -126,7 +129,7 @@ template <class T> Tape<T>::~Tape() {
   current_ = outer_;
 }
 
-template <class T> Var<T> Tape<T>::push(const char* name, Tensor<T>&& value) {
+template <class T> Var<T> Tape<T>::push(const char* name, Tensor<T>&& value, Inputs inputs) {
   if (options_.find_nan && has_nan(value))
     fail("{}: its result of shape {} (node {}) is the first to hold a NaN", name, value.shape(),
          nodes_.size());
@@ -135,6 +138,7 @@ template <class T> Var<T> Tape<T>::push(const char* name, Tensor<T>&& value) {
   node.name = name;
   node.shape = value.shape();
   node.edges = std::ssize(edges_);
+  node.inputs = inputs;
   Var<T> z(std::move(value));
   z.tape_ = id_;
   z.node_ = size() - 1;
@@ -149,7 +153,7 @@ template <class T> Index Tape<T>::find_leaf(Parameter<T>& parameter) const {
 template <class T> Index Tape<T>::find_or_add_leaf(Parameter<T>& parameter) {
   Index node = find_leaf(parameter);
   if (node < 0) {
-    node = push(parameter.name().c_str(), Tensor<T>(parameter.value_)).node_;
+    node = leaf(parameter.value_, parameter.name().c_str()).node_;
     leaves_.emplace(&parameter, node);
   }
   return node;
@@ -174,31 +178,46 @@ template <class T> Index Tape<T>::node_to_sweep_from(const char* operation, cons
   if (y.value_.size() != 1)
     fail("{}: {} is no scalar, which alone has a gradient; take the sum or mean", operation,
          y.shape());
+  if (current_ != this)
+    fail("{}: another tape is the current one; tapes nest, and the innermost is used first",
+         operation);
   const Index node = y.node();
   if (node < 0)
     fail("{}: the result is a constant: nothing that this tape recorded led to it", operation);
   return node;
 }
 
-// The gradient of y with respect to every node up to y's.
+// The gradient of y with respect to every node up to y's; of kBackward only those of leaves are
+// left at the end.
 template <class T>
 typename Tape<T>::Gradients Tape<T>::sweep(const char* operation, const Var<T>& y, Sweep kind) {
   const Index last = node_to_sweep_from(operation, y);
   const bool free_behind = kind == Sweep::kBackward;
-  const ScopeExit record_again([this] { recording_ = !spent_; });
+  const bool recorded_before = recording_;
+  const ScopeExit restore([&] { recording_ = recorded_before && !spent_; });
   recording_ = kind == Sweep::kCreateGraph;
-  spent_ = free_behind;
+  if (free_behind) spent_ = true;
 
   Gradients gradients(last + 1, &recycled_memory);
   gradients[last] = full<T>(y.shape(), 1);
   for (Index node = last; node >= 0; --node) {
     if (gradients[node].value_.empty()) continue;
     if (options_.keep_values) kept_[node].gradient = gradients[node].value_;
-    if (nodes_[node].edges == edges_end(node)) continue;  // a leaf keeps its gradient
+    if (nodes_[node].inputs.count == 0) continue;  // a leaf keeps its gradient
+    check_rules(operation, node);
     const Var<T> dz = free_behind ? std::move(gradients[node]) : gradients[node];
     pass_on(operation, node, dz, gradients);
   }
   return gradients;
+}
+
+// Throws Error when an input of a node needs a gradient and has no rule: it would silently be zero.
+template <class T> void Tape<T>::check_rules(const char* operation, Index node) const {
+  const Index rules = edges_end(node) - nodes_[node].edges;
+  const int due = nodes_[node].inputs.need_gradient;
+  if (rules != due)
+    fail("{}: '{}' has {} rules for the {} inputs that need a gradient; is an add_rule missing?",
+         operation, nodes_[node].name, rules, due);
 }
 
 // Sends dz, the gradient with respect to a node, on to the node's inputs, and lets go what a rule
@@ -213,6 +232,7 @@ void Tape<T>::pass_on(const char* operation, Index node, const Var<T>& dz, Gradi
     if (dx.shape() != nodes_[input].shape) fail_for_shape(operation, node, input, dx);
     if (options_.find_nan) check_nan(operation, node, input, dx);
     accumulate(gradients[input], std::move(dx));
+    if (options_.find_nan) check_nan(operation, node, input, gradients[input]);
     if (spent_) edges_[e].rule = nullptr;
   }
 }
@@ -279,6 +299,11 @@ template <class T> std::string Tape<T>::table() const {
     const char* separator = " ";
     for (const Edge& edge : edges_of(i)) {
       text += separator + std::to_string(edge.input);
+      separator = ", ";
+    }
+    const Index constants = nodes_[i].inputs.count - std::ssize(edges_of(i));
+    for (Index k = 0; k < constants; ++k) {
+      text += separator + std::string("constant");
       separator = ", ";
     }
     text += '\n';

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <memory_resource>
+#include <new>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -10,12 +11,13 @@
 #include <vector>
 
 #include "autograd/var.hpp"
+#include "tensor/error.hpp"
 
 namespace gradus {
 
 struct TapeOptions {
   bool keep_values = false;  // of every node, and its gradient, for to_dot()
-  bool find_nan = false;     // fail where a NaN first arises, forward or backward
+  bool find_nan = false;     // fail where a NaN first arises: in a value, a rule, or their sum
 };
 
 struct GradientOptions {
@@ -53,24 +55,32 @@ template <class T> class Tape {
   static Tape* current() { return current_; }
 
   // A recorded value that is no parameter, for gradient(). The name is not copied.
-  Var<T> leaf(Tensor<T> value, const char* name = "leaf") { return push(name, std::move(value)); }
+  Var<T> leaf(Tensor<T> value, const char* name = "leaf") {
+    return push(name, std::move(value), {0, 0});
+  }
 
-  // Adds d loss / d parameter to the grad of every parameter that the loss depends on, and frees
-  // what was recorded. Throws Error when the loss is not a scalar, when it depends on nothing that
-  // was recorded here, and when it is called a second time.
+  // Adds d loss / d parameter to the grad of every parameter that the loss depends on, and lets go
+  // what the rules captured. Throws Error when this is not the current tape, when the loss is not a
+  // scalar, when it depends on nothing that was recorded here, and when it is called a second time.
   void backward(const Var<T>& loss);
 
   // The number of nodes.
   Index size() const { return std::ssize(nodes_); }
 
-  // A line for each node: its number, operation, shape and inputs.
+  // A line for each node: its number, operation, shape and inputs, of which some may be constants.
   std::string table() const;
 
   // The graph for Graphviz; with values and gradients if the tape keeps them.
   std::string to_dot() const;
 
-  // For record() and add_rule() of record.hpp, by which operations come onto the tape.
-  Var<T> push(const char* name, Tensor<T>&& value);
+  // For record() and add_rule() of record.hpp, which see that what is pushed has a rule for each of
+  // its inputs that need a gradient.
+  struct Inputs {
+    int count;
+    int need_gradient;
+  };
+
+  Var<T> push(const char* name, Tensor<T>&& value, Inputs inputs);
   void add_leaf_if_new(const Var<T>& input);
   template <class F> void add_rule(const Var<T>& z, const Var<T>& x, F&& rule);
 
@@ -82,7 +92,8 @@ template <class T> class Tape {
   struct Node {
     const char* name;
     Shape shape;
-    Index edges;  // where they begin in edges_; they end where the next node's begin
+    Index edges;    // where they begin in edges_; they end where the next node's begin
+    Inputs inputs;  // that record was given
   };
 
   // A rule lives in the tape's own memory, which is freed as a whole.
@@ -104,7 +115,11 @@ template <class T> class Tape {
   template <class Element> using Vector = std::pmr::vector<Element>;
   using Gradients = Vector<Var<T>>;  // by node; empty where there is none
 
-  enum class Sweep { kBackward, kKeepGraph, kCreateGraph };
+  enum class Sweep {
+    kBackward,     // lets go each rule and each gradient behind it, but those of leaves
+    kKeepGraph,    // keeps them, so that one can sweep again
+    kCreateGraph,  // keeps them, and records what the rules compute
+  };
 
   Index node_of(const Var<T>& x) const;
   Index find_leaf(Parameter<T>& parameter) const;
@@ -119,6 +134,7 @@ template <class T> class Tape {
                                    const Var<T>& dx) const;
   void check_nan(const char* operation, Index node, Index input, const Var<T>& dx) const;
   void accumulate(Var<T>& sum, Var<T> dx) const;
+  void check_rules(const char* operation, Index node) const;
 
   inline static constinit thread_local Tape* current_ = nullptr;
 
@@ -142,10 +158,17 @@ std::vector<Var<T>> gradient(const Var<T>& y, const std::vector<Var<T>>& xs,
 
 // ---- What every operation does, inlined into it ------------------------------------------------
 
-template <class T> bool Var<T>::current_tape_records_it() const {
+// Throws Error when this was recorded on another tape than the current one.
+template <class T> void Var<T>::check_tape() const {
+  if (tape_ == 0) return;  // a constant or a parameter
   const Tape<T>* const tape = Tape<T>::current_;
-  const bool may_be_used = parameter_ || (tape && tape->id_ == tape_);
-  if (!may_be_used) fail_for_tape();
+  if (!tape || tape->id_ != tape_) fail_for_tape();
+}
+
+template <class T> bool Var<T>::needs_gradient() const {
+  if (tape_ == 0 && !parameter_) return false;
+  check_tape();
+  const Tape<T>* const tape = Tape<T>::current_;
   return tape && tape->recording_;
 }
 

@@ -12,11 +12,19 @@ namespace gradus {
 template <class T> class Parameter;
 template <class T> class Tape;
 
+// A number that converts to a constant.
+template <class U>
+concept Arithmetic = std::is_arithmetic_v<U>;
+
 // A tensor that remembers where it came from: a value and, when a tape recorded it, its place
 // there. Tensors and numbers convert to constants, which came from nowhere. T is float or double.
 //
-// A value that a tape recorded may be used while that tape is the current one. Afterwards, and
-// beneath another tape, only value() is of use: everything else throws Error.
+// A value that a tape recorded may be an input of operations while that tape is the current one.
+// Afterwards, and beneath another tape, its numbers are still there, but an operation on it throws
+// Error.
+//
+// A Var that is made of a parameter is that parameter's value at this moment, not a reference to
+// it: make it, and whatever holds it (a distribution, say), anew beneath each tape.
 template <class T> class Var {
  public:
   Var() = default;
@@ -25,9 +33,7 @@ template <class T> class Var {
 
   Var(Tensor<T>&& value) noexcept : value_(std::move(value)) {}
 
-  template <class U>
-
-  requires std::is_arithmetic_v<U> Var(U number) : value_(static_cast<T>(number)) {}
+  template <Arithmetic U> Var(U number) : value_(static_cast<T>(number)) {}
 
   // The copy of a parameter is its leaf on the current tape, which is made where there is none yet;
   // without a tape it is a constant.
@@ -35,12 +41,15 @@ template <class T> class Var {
     if (other.parameter_) become_leaf_of(*other.parameter_);
   }
 
+  // What was moved from may only be assigned to or destroyed.
   Var(Var&& other) noexcept
       : value_(std::move(other.value_)), tape_(other.tape_), node_(other.node_) {}
 
+  // Throws Error when this is a parameter, whose value is set by set_value.
   Var& operator=(const Var& other) { return *this = Var(other); }
 
-  Var& operator=(Var&& other) noexcept {
+  Var& operator=(Var&& other) {
+    if (parameter_) fail_for_assignment();
     value_ = std::move(other.value_);
     tape_ = other.tape_;
     node_ = other.node_;
@@ -60,7 +69,7 @@ template <class T> class Var {
 
   // Whether an operation on this value is recorded: it is a parameter or was recorded itself, and
   // the current tape is recording. Throws Error when it was recorded on another tape.
-  bool needs_gradient() const { return (parameter_ || tape_ != 0) && current_tape_records_it(); }
+  bool needs_gradient() const;
 
   // The place of this value on the current tape; -1 where it has none: a constant, or a parameter
   // that nothing on the tape was computed from yet. Throws Error when it was recorded on another
@@ -70,8 +79,9 @@ template <class T> class Var {
  private:
   friend class Tape<T>;
   friend class Parameter<T>;
-  bool current_tape_records_it() const;
+  void check_tape() const;
   [[noreturn]] void fail_for_tape() const;
+  [[noreturn]] void fail_for_assignment() const;
   void become_leaf_of(Parameter<T>& parameter);
 
   Tensor<T> value_;

@@ -96,7 +96,8 @@ struct BinaryOperation {
   Draw x, y;
   bool linear_in_x = false;  // while y is constant
   bool linear_in_y = false;
-  bool linear = false;  // in both together
+  bool linear = false;               // in both together
+  bool may_ignore_an_input = false;  // which is then not checked
 };
 
 Tensor<double> drawn_between(const Shape& shape, unsigned seed, double low, double high) {
@@ -158,14 +159,16 @@ const std::vector<BinaryOperation> kBinaryOperations = {
      .y = three_eighths,
      .linear_in_x = true,
      .linear_in_y = true,
-     .linear = true},
+     .linear = true,
+     .may_ignore_an_input = true},
     {.name = "minimum",
      .f = [](const auto& v) { return minimum(v[0], v[1]); },
      .x = eighths,
      .y = three_eighths,
      .linear_in_x = true,
      .linear_in_y = true,
-     .linear = true},
+     .linear = true,
+     .may_ignore_an_input = true},
 };
 
 // That broadcast against each other, in every way.
@@ -212,7 +215,7 @@ void add(const BinaryOperation& operation, std::vector<Case>& cases) {
     for (const Case& c :
          {both, with_constant(both, 1, both.name + "_constant_y", operation.linear_in_x),
           with_constant(both, 0, both.name + "_constant_x", operation.linear_in_y)})
-      if (depends_on_every_input(c)) cases.push_back(c);
+      if (!operation.may_ignore_an_input || depends_on_every_input(c)) cases.push_back(c);
   }
 }
 

@@ -8,7 +8,8 @@
 #include "tests/autograd/support.hpp"
 
 // What is checked of every operation. A new operation gets its cases in the file of its topic
-// (elementwise_cases.cpp, ...); until it has one, OperationRegistry.HasEveryOperation fails.
+// (elementwise_cases.cpp, ...); until it has one, OperationRegistry.HasEveryRuleOfEveryOperation
+// fails.
 namespace gradus::test {
 
 using FloatVars = std::vector<Var<float>>;
@@ -50,8 +51,8 @@ inline Tensor<double> numbers(const std::vector<double>& values) {
   return Tensor<double>({std::ssize(values)}, values);
 }
 
-// Numbers that are an odd multiple of 1/8 above a multiple of 1/2: those of different `offset` are
-// never closer than 1/8 to each other, and never equal among themselves either.
+// The numbers k / 2 + offset / 8 for consecutive whole k around 0, shuffled: none is equal to, or
+// closer than 1/8 to, one of another offset from 0 to 3.
 Tensor<double> apart(const Shape& shape, unsigned seed, int offset);
 
 }  // namespace gradus::test

@@ -1,5 +1,10 @@
 #pragma once
+#include <cmath>
+#include <cstring>
+#include <functional>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include "autograd/gradcheck.hpp"
 #include "autograd/operations.hpp"
@@ -19,19 +24,34 @@ inline Var<double> faulty(const Var<double>& x,
   return z;
 }
 
-// The operations on a tape, in order: the second column of its table.
-inline std::vector<std::string> operations_on(const Tape<double>& tape) {
-  std::vector<std::string> names;
+// A line of a tape's table.
+struct TableRow {
+  std::string operation;
+  int constants = 0;  // among its inputs
+};
+
+inline std::vector<TableRow> rows_of(const Tape<double>& tape) {
+  std::vector<TableRow> rows;
   std::istringstream lines(tape.table());
   std::string line;
   std::getline(lines, line);  // the heading
   while (std::getline(lines, line)) {
+    TableRow row;
     std::istringstream words(line);
     std::string node;
-    std::string name;
-    words >> node >> name;
-    names.push_back(name);
+    words >> node >> row.operation;
+    std::string word;
+    while (words >> word)
+      if (word.starts_with("constant")) ++row.constants;
+    rows.push_back(row);
   }
+  return rows;
+}
+
+// The operations on a tape, in order.
+inline std::vector<std::string> operations_on(const Tape<double>& tape) {
+  std::vector<std::string> names;
+  for (const TableRow& row : rows_of(tape)) names.push_back(row.operation);
   return names;
 }
 
@@ -40,7 +60,8 @@ inline Tensor<double> differences(const std::function<double(const Tensor<double
                                   const Tensor<double>& x, double h = 1e-5) {
   std::vector<double> result;
   for (Index i = 0; i < x.size(); ++i) {
-    std::vector<double> above = x.to_vector(), below = above;
+    std::vector<double> above = x.to_vector();
+    std::vector<double> below = above;
     above[i] += h;
     below[i] -= h;
     result.push_back((f(Tensor<double>(x.shape(), above)) - f(Tensor<double>(x.shape(), below))) /
