@@ -252,7 +252,7 @@ TEST(Gradcheck, OfParametersLeavesTheirValuesAsTheyWere) {
   EXPECT_TRUE(a.grad.empty()) << "and no gradient behind";
 }
 
-TEST(Gradcheck, OfParametersLeavesTheirValuesAsTheyWereWhenTheFunctionThrows) {
+TEST(Gradcheck, RestoresParametersWhenTheFunctionThrows) {
   Parameter<double> a("a", 0.1);
   int calls = 0;
   EXPECT_THAT(error_of([&] {

@@ -24,7 +24,7 @@ using ::testing::Not;
 
 const Tensor<double> kPair({2}, {2, 3});
 
-TEST(Tape, AddsTheGradientOfTheLossToTheParametersThatItDependsOn) {
+TEST(Tape, AddsTheGradientToWhatTheLossDependsOn) {
   Parameter<double> a("a", kPair), b("b", kPair + 2), other("other", kPair);
   Tape<double> tape;
   const Var<double> unused = other * 2;
@@ -62,7 +62,7 @@ TEST(Tape, TakesAParameterThatIsUsedSeveralTimesAsOneLeaf) {
   EXPECT_EQ(tape.size(), 1 + 5) << tape.table();
 }
 
-TEST(Tape, TakesAParameterAsOneLeafAlsoAfterAnotherTapeHasUsedIt) {
+TEST(Tape, TakesAParameterAsOneLeafBesideAnotherTape) {
   Parameter<double> a("a", 3.0);
   Tape<double> outer;
   const Var<double> before = a * a;

@@ -380,7 +380,7 @@ TEST(Normal, SamplesHaveTheMeanAndTheVarianceThatItClaims) {
   }
 }
 
-TEST(Normal, SampleOfGivenNoiseIsTheMeanAndThatManyStandardDeviations) {
+TEST(Normal, SampleIsTheMeanPlusNoiseTimesTheDeviation) {
   const Normal<double> p{numbers({1, 2}), numbers({0, std::log(9)})};
   const Tensor<double> z = p.sample(numbers({2, -1})).value();
   EXPECT_DOUBLE_EQ(z(0), 3);
@@ -483,7 +483,7 @@ TEST(Normal, PathAndScoreGradientsAgreeInTheMean) {
 
 // A model that takes the variance for a standard deviation, differentiated without a fault: every
 // gradient check passes, and only its samples give it away.
-TEST(Normal, WrongModelPassesTheGradientCheckAndFailsTheStatistics) {
+TEST(Normal, WrongModelFailsOnlyTheStatistics) {
   auto wrong = [](const Var<double>& mean, const Var<double>& log_var, const Tensor<double>& e) {
     return mean + exp(log_var) * e;
   };

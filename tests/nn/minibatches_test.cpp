@@ -47,7 +47,7 @@ TEST(Minibatches, HaveEveryExampleExactlyOnce) {
     }
 }
 
-TEST(Minibatches, ComeInAnotherOrderEachEpochAndInTheSameOneForTheSameSeed) {
+TEST(Minibatches, ComeInAnotherOrderEachEpochOfOneSeed) {
   Rng rng(1), same(1);
   const auto first = epoch(minibatches(examples(50), 8, rng)).order;
   const auto second = epoch(minibatches(examples(50), 8, rng)).order;

@@ -111,7 +111,7 @@ TEST(Adam, TakesTheStepsOfPyTorch) {
 }
 
 // m' = g and v' = g^2 after one step, whatever the betas.
-TEST(Adam, BeginsWithAStepOfTheLearningRateTimesGOverGPlusEpsilon) {
+TEST(Adam, BeginsWithAStepOfTheLearningRate) {
   for (double g : {1e-9, -1e-8, 1e-4, -1.0, 1e6}) {
     Parameter<double> p("p", 0.0);
     Adam<double> optimizer({&p}, {.learning_rate = 0.1});
