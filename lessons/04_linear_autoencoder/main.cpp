@@ -199,7 +199,7 @@ void compare_planes(kit::Lesson& lesson, const Tensor<double>& weight, const Pca
   lesson.report("variance_21", pca.variances(20), "");
 }
 
-// The same on the toy: there all is known.
+// Five dimensions, where every number is known on paper.
 void run_toy(kit::Lesson& lesson) {
   Rng rng(lesson.options().seed);
   const Tensor<double> x = toy_points(kToyVariances, 500, rng);
