@@ -1,6 +1,5 @@
 #pragma once
 #include <cmath>
-#include <cstddef>
 #include <utility>
 #include <vector>
 
@@ -17,7 +16,7 @@ namespace tiny {
 
 // What a result owes to one of its inputs: that input's place on the tape, and d result / d input.
 struct Edge {
-  std::size_t input;
+  Index input;
   double slope;
 };
 
@@ -26,11 +25,11 @@ struct Tape {
   std::vector<std::vector<Edge>> nodes;
 
   // d y / d node, for every node up to y.
-  std::vector<double> backward(std::size_t y) const {
+  std::vector<double> backward(Index y) const {
     std::vector<double> gradient(y + 1, 0.0);
     gradient[y] = 1;
-    for (std::size_t i = y + 1; i-- > 0;)
-      for (const Edge& edge : nodes[i]) gradient[edge.input] += gradient[i] * edge.slope;
+    for (Index node = y; node >= 0; --node)
+      for (const Edge& edge : nodes[node]) gradient[edge.input] += gradient[node] * edge.slope;
     return gradient;
   }
 };
@@ -38,13 +37,13 @@ struct Tape {
 // A number that remembers its place on a tape.
 struct Number {
   double value;
-  std::size_t node;
+  Index node;
   Tape* tape;
 };
 
 inline Number record(Tape& tape, double value, std::vector<Edge> edges = {}) {
   tape.nodes.push_back(std::move(edges));
-  return {value, tape.nodes.size() - 1, &tape};
+  return {value, std::ssize(tape.nodes) - 1, &tape};
 }
 
 inline Number operator+(const Number& x, const Number& y) {
