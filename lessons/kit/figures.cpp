@@ -635,7 +635,7 @@ void images(Lesson& lesson, const std::string& name, const ImageText& text,
       fail("figure {}: {} captions for {} {}", name, captions.size(), wanted, what);
   };
   check(text.captions, n, "images");
-  check(text.row_captions, rows, "gather_rows");
+  check(text.row_captions, rows, "rows");
   check(text.column_captions, columns, "columns");
 
   // Every pixel of an image is a square of a whole number of pixels of the figure.

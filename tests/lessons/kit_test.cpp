@@ -617,6 +617,17 @@ TEST_F(KitFigures, OfSizesThatDoNotFitAreRefused) {
                 images(lesson, "i", {.captions = {"one"}}, Tensor<float>({2, 4}));
               }),
               HasSubstr("1 captions for 2 images"));
+  // Five images in two columns are three rows.
+  EXPECT_THAT(
+      error([](Lesson& lesson) {
+        images(lesson, "i", {.columns = 2, .row_captions = {"a", "b"}}, Tensor<float>({5, 4}));
+      }),
+      HasSubstr("figure i: 2 captions for 3 rows"));
+  EXPECT_THAT(error([](Lesson& lesson) {
+                images(lesson, "i", {.columns = 2, .column_captions = {"a", "b", "c"}},
+                       Tensor<float>({5, 4}));
+              }),
+              HasSubstr("figure i: 3 captions for 2 columns"));
 }
 
 using namespace std::chrono_literals;
