@@ -4,10 +4,13 @@
 #include <array>
 #include <cstdio>
 #include <limits>
+#include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "tensor/error.hpp"
 #include "tensor/io/idx.hpp"
 #include "tensor/layout.hpp"
 

@@ -3,14 +3,20 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <filesystem>
+#include <iomanip>
 #include <limits>
+#include <optional>
+#include <system_error>
 #include <tuple>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <gnuplot-iostream.h>
 
 #include "lessons/kit/process.hpp"
+#include "tensor/error.hpp"
 
 namespace gradus::kit {
 namespace {
@@ -384,45 +390,62 @@ std::string hex(int rgb) { return fmt::format("#{:06x}", rgb); }
 
 }  // namespace
 
-void plot(Lesson& lesson, const std::string& name, const PlotText& text,
-          const std::vector<Series>& series) {
-  const std::vector<Level> levels = shown_levels(text);
-  std::vector<Points> lines;
+// ---- Lines and dots ----------------------------------------------------------------------------
+
+namespace {
+
+// How far the axes of lines reach, and where they lie.
+Axes2D axes_of_lines(const PlotText& text, const std::vector<Series>& series,
+                     const std::vector<Points>& lines, const std::vector<Level>& levels) {
   Range x{.log = text.log_x}, y{.log = text.log_y};
-  bool whole = true, dots = false;
-  for (const Series& s : series) {
-    lines.push_back(points_of(name, s));
-    dots = dots || s.mark != Series::kLine;
-    for (const auto& [a, b] : lines.back()) {
+  bool whole = true;
+  for (const Points& line : lines)
+    for (const auto& [a, b] : line) {
       x.include(a);
       y.include(b);
       whole = whole && a == std::round(a);
     }
-  }
   for (const Level& level : levels) y.include(level.y);
+  const bool dots = std::any_of(series.begin(), series.end(),
+                                [](const Series& s) { return s.mark != Series::kLine; });
   const bool from_zero = !y.log && y.low >= 0 && y.low < 0.3 * y.high;
   if (from_zero) y.low = 0;
   x.widen(dots ? 0.02 : 0);
   y.widen(0.05);
   if (from_zero) y.low = 0;
 
-  std::vector<std::string> label_texts;
-  for (const Series& s : series) label_texts.push_back(s.label);
-  for (const Level& level : levels) label_texts.push_back(level.label);
-  auto layout = [&] {
+  std::vector<std::string> labels;
+  for (const Series& s : series) labels.push_back(s.label);
+  for (const Level& level : levels) labels.push_back(level.label);
+  const auto layout = [&] {
     Axes2D axes{x, y, tics(x, 10, whole), tics(y, 7), {}};
     axes.box = {left_of_axis(axes.y_tics),
-                style::kWidth - style::kMargin - kLabelGap - widest(label_texts, style::kSmall),
+                style::kWidth - style::kMargin - kLabelGap - widest(labels, style::kSmall),
                 header(text.note), bottom_of_plot(style::kHeight)};
     return axes;
   };
-  Axes2D axes = layout();
-  if (text.equal_scale) {  // the axis with room to spare reaches further
-    const double across = (axes.x.high - axes.x.low) / (axes.box.right - axes.box.left);
-    const double up = (axes.y.high - axes.y.low) / (axes.box.bottom - axes.box.top);
-    (across < up ? x : y).widen((std::max(across, up) / std::min(across, up) - 1) / 2);
-    axes = layout();
-  }
+  const Axes2D axes = layout();
+  if (!text.equal_scale) return axes;
+
+  // The axis with room to spare reaches further.
+  const double across = (axes.x.high - axes.x.low) / (axes.box.right - axes.box.left);
+  const double up = (axes.y.high - axes.y.low) / (axes.box.bottom - axes.box.top);
+  const double missing = (std::max(across, up) / std::min(across, up) - 1) / 2;
+  if (across < up)
+    x.widen(missing);
+  else
+    y.widen(missing);
+  return layout();
+}
+
+}  // namespace
+
+void plot(Lesson& lesson, const std::string& name, const PlotText& text,
+          const std::vector<Series>& series) {
+  const std::vector<Level> levels = shown_levels(text);
+  std::vector<Points> lines;
+  for (const Series& s : series) lines.push_back(points_of(name, s));
+  const Axes2D axes = axes_of_lines(text, series, lines, levels);
   Script script(lesson, name, style::kWidth, style::kHeight);
   draw_axes(script, text, axes);
 
@@ -446,24 +469,32 @@ void plot(Lesson& lesson, const std::string& name, const PlotText& text,
   script.finish();
 }
 
-void bars(Lesson& lesson, const std::string& name, const PlotText& text,
-          const std::vector<Series>& series, const std::vector<std::string>& names) {
-  const std::vector<Level> levels = shown_levels(text);
-  std::vector<Points> groups;
+// ---- Bars --------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr double kLegendHeight = style::kSmall * style::kLeading;
+
+// The axes of bars, and the distance between neighbours on the axis of x.
+struct BarAxes {
+  Axes2D axes;
+  double step;
+};
+
+BarAxes axes_of_bars(const PlotText& text, const std::vector<Points>& groups,
+                     const std::vector<Level>& levels) {
   Range x, y{.low = 0, .high = 0};
-  double step = std::numeric_limits<double>::infinity();  // between neighbours
+  double step = std::numeric_limits<double>::infinity();
   bool whole = true;
-  for (const Series& s : series) {
-    groups.push_back(points_of(name, s));
-    for (std::size_t i = 0; i < groups.back().size(); ++i) {
-      const auto& [a, b] = groups.back()[i];
+  for (const Points& group : groups)
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      const auto& [a, b] = group[i];
       x.include(a);
       y.include(b);
       whole = whole && a == std::round(a);
-      const double distance = i ? std::abs(a - groups.back()[i - 1].first) : 0;
+      const double distance = i ? std::abs(a - group[i - 1].first) : 0;
       if (distance > 0) step = std::min(step, distance);
     }
-  }
   if (std::isinf(step)) step = 1;
   for (const Level& level : levels) y.include(level.y);
   if (x.low > x.high) x.include(1);
@@ -475,12 +506,22 @@ void bars(Lesson& lesson, const std::string& name, const PlotText& text,
 
   std::vector<std::string> level_texts;
   for (const Level& level : levels) level_texts.push_back(level.label);
-  const bool legend = series.size() > 1;
-  const double head = header(text.note), legend_height = style::kSmall * style::kLeading;
+  const double legend = groups.size() > 1 ? kLegendHeight + 12 : 0;
   Axes2D axes{x, y, tics(x, 20, whole), tics(y, 7), {}};
   axes.box = {left_of_axis(axes.y_tics),
               style::kWidth - style::kMargin - kLabelGap - widest(level_texts, style::kSmall),
-              head + (legend ? legend_height + 12 : 0), bottom_of_plot(style::kHeight)};
+              header(text.note) + legend, bottom_of_plot(style::kHeight)};
+  return {axes, step};
+}
+
+}  // namespace
+
+void bars(Lesson& lesson, const std::string& name, const PlotText& text,
+          const std::vector<Series>& series, const std::vector<std::string>& names) {
+  const std::vector<Level> levels = shown_levels(text);
+  std::vector<Points> groups;
+  for (const Series& s : series) groups.push_back(points_of(name, s));
+  const auto [axes, step] = axes_of_bars(text, groups, levels);
   Script script(lesson, name, style::kWidth, style::kHeight);
   draw_axes(script, text, axes, names);
 
@@ -490,9 +531,10 @@ void bars(Lesson& lesson, const std::string& name, const PlotText& text,
   const double count = static_cast<double>(series.size()), width = 0.8 * step / count;
   script.line("set style fill solid noborder");
   for (std::size_t i = 0; i < groups.size(); ++i) {
-    if (legend) {
+    if (groups.size() > 1) {
       const std::string entry = "■ " + series[i].label;
-      script.text(legend_x, head + legend_height / 2, entry, style::kSmall, hex(colour(i)));
+      script.text(legend_x, header(text.note) + kLegendHeight / 2, entry, style::kSmall,
+                  hex(colour(i)));
       legend_x += text_width(entry, style::kSmall) + 40;
     }
     if (groups[i].empty()) continue;
@@ -510,36 +552,56 @@ void bars(Lesson& lesson, const std::string& name, const PlotText& text,
   script.finish();
 }
 
-template <class T>
-void scatter(Lesson& lesson, const std::string& name, const PlotText& text, const Tensor<T>& points,
-             const std::vector<Index>& labels, const std::vector<std::string>& class_names) {
-  const Index n = std::ssize(labels), classes = std::ssize(class_names);
-  if (points.shape() != Shape{n, 2})
-    fail("figure {}: points have shape {}, but with {} labels it must be {}", name, points.shape(),
-         n, Shape{n, 2});
-  Range x, y;
+// ---- Points in classes -------------------------------------------------------------------------
+
+namespace {
+
+// Points and their classes, and the coordinates of each class's members.
+struct ClassPoints {
   std::vector<std::tuple<float, float, Index>> rows;
-  std::vector<std::array<std::vector<double>, 2>> members(class_names.size());
+  std::vector<std::array<std::vector<double>, 2>> members;
+  Range x, y;
+};
+
+// The points that are finite.
+template <class T>
+ClassPoints class_points(const std::string& figure, const Tensor<T>& points,
+                         const std::vector<Index>& labels, Index classes) {
+  const Index n = std::ssize(labels);
+  if (points.shape() != Shape{n, 2})
+    fail("figure {}: points have shape {}, but with {} labels it must be {}", figure,
+         points.shape(), n, Shape{n, 2});
+  ClassPoints result;
+  result.members.resize(classes);
   for (Index i = 0; i < n; ++i) {
     const double a = points(i, 0), b = points(i, 1);
     if (labels[i] < 0 || labels[i] >= classes)
-      fail("figure {}: label {} is {}, but there are names for {} classes", name, i, labels[i],
+      fail("figure {}: label {} is {}, but there are names for {} classes", figure, i, labels[i],
            classes);
     if (!std::isfinite(a) || !std::isfinite(b)) continue;
-    x.include(a);
-    y.include(b);
-    rows.push_back({static_cast<float>(a), static_cast<float>(b), labels[i]});
-    members[labels[i]][0].push_back(a);
-    members[labels[i]][1].push_back(b);
+    result.x.include(a);
+    result.y.include(b);
+    result.rows.push_back({static_cast<float>(a), static_cast<float>(b), labels[i]});
+    result.members[labels[i]][0].push_back(a);
+    result.members[labels[i]][1].push_back(b);
   }
-  x.widen(0.03);
-  y.widen(0.03);
+  result.x.widen(0.03);
+  result.y.widen(0.03);
+  return result;
+}
 
-  constexpr double kWidth = 1400, kHeight = 1240;
+// Axes of one scale, and what a pixel is on them.
+struct ScatterAxes {
+  Axes2D axes;
+  double unit;
+};
+
+ScatterAxes axes_of_points(const PlotText& text, const Range& x, const Range& y, double width,
+                           double height) {
   Axes2D axes{x, y, {}, tics(y, 8), {}};
-  axes.box = {left_of_axis(axes.y_tics), kWidth - style::kMargin, header(text.note),
-              bottom_of_plot(kHeight)};
-  // One scale for both axes: the one with room to spare reaches further.
+  axes.box = {left_of_axis(axes.y_tics), width - style::kMargin, header(text.note),
+              bottom_of_plot(height)};
+  // The axis with room to spare reaches further.
   const double w = axes.box.right - axes.box.left, h = axes.box.bottom - axes.box.top;
   const double unit = std::max((x.high - x.low) / w, (y.high - y.low) / h);
   for (auto [range, pixels] : {std::pair{&axes.x, w}, std::pair{&axes.y, h}}) {
@@ -549,60 +611,81 @@ void scatter(Lesson& lesson, const std::string& name, const PlotText& text, cons
   }
   axes.x_tics = tics(axes.x, 10);
   axes.y_tics = tics(axes.y, 10);
-  Script script(lesson, name, kWidth, kHeight);
-  draw_axes(script, text, axes);
-  script.line("set grid xtics");
+  return {axes, unit};
+}
 
-  // Names at the medians, moved apart where they would cover each other.
-  struct Label {
-    std::size_t k;
-    double x, y, half;
-  };
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
+  return values[values.size() / 2];
+}
 
-  std::vector<Label> names;
-  for (std::size_t k = 0; k < members.size(); ++k) {
-    if (members[k][0].empty()) continue;
-    double median[2];
-    for (int axis : {0, 1}) {
-      auto& values = members[k][axis];
-      std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
-      median[axis] = values[values.size() / 2];
-    }
-    names.push_back({k, axes.across(median[0]), axes.down(median[1]),
-                     0.52 * text_width(class_names[k], style::kText) + 6});
-  }
+// The name of class k: its centre and half of its width, in pixels.
+struct ClassName {
+  std::size_t k;
+  double x, y, half;
+};
+
+// Moves names up and down where they would cover each other.
+void move_apart(std::vector<ClassName>& names) {
   const double tall = style::kText * style::kLeading;
   for (int round = 0; round < 200; ++round)
     for (std::size_t i = 0; i < names.size(); ++i)
       for (std::size_t j = 0; j < i; ++j) {
-        Label &a = names[j], &b = names[i];
+        ClassName &a = names[j], &b = names[i];
         const double overlap = tall - std::abs(a.y - b.y);
         if (overlap <= 0 || std::abs(a.x - b.x) >= a.half + b.half) continue;
         const double push = (a.y <= b.y ? 0.5 : -0.5) * overlap;
         a.y -= push;
         b.y += push;
       }
-  for (const Label& label : names) {
+}
+
+// Writes each class's name at its median, with a white halo.
+void draw_class_names(Script& script, const ClassPoints& points, const Axes2D& axes,
+                      const std::vector<std::string>& class_names) {
+  std::vector<ClassName> names;
+  for (std::size_t k = 0; k < points.members.size(); ++k) {
+    const auto& [xs, ys] = points.members[k];
+    if (xs.empty()) continue;
+    names.push_back({k, axes.across(median(xs)), axes.down(median(ys)),
+                     0.52 * text_width(class_names[k], style::kText) + 6});
+  }
+  move_apart(names);
+  for (const ClassName& name : names) {
     constexpr std::array<std::pair<int, int>, 8> kHalo = {
         {{-3, 0}, {3, 0}, {0, -3}, {0, 3}, {-2, -2}, {-2, 2}, {2, -2}, {2, 2}}};
     for (const auto& [dx, dy] : kHalo)
-      script.text(label.x + dx, label.y + dy, class_names[label.k], style::kText, "#ffffff",
-                  "center", " Bold");
-    script.text(label.x, label.y, class_names[label.k], style::kText, hex(darker(colour(label.k))),
+      script.text(name.x + dx, name.y + dy, class_names[name.k], style::kText, "#ffffff", "center",
+                  " Bold");
+    script.text(name.x, name.y, class_names[name.k], style::kText, hex(darker(colour(name.k))),
                 "center", " Bold");
   }
+}
+
+}  // namespace
+
+template <class T>
+void scatter(Lesson& lesson, const std::string& name, const PlotText& text, const Tensor<T>& points,
+             const std::vector<Index>& labels, const std::vector<std::string>& class_names) {
+  const ClassPoints classes = class_points(name, points, labels, std::ssize(class_names));
+  constexpr double kWidth = 1400, kHeight = 1240;
+  const auto [axes, unit] = axes_of_points(text, classes.x, classes.y, kWidth, kHeight);
+  Script script(lesson, name, kWidth, kHeight);
+  draw_axes(script, text, axes);
+  script.line("set grid xtics");
+  draw_class_names(script, classes, axes, class_names);
 
   // Many points are opaque squares on a grid of whole pixels: translucent discs would make the PNG
   // four times as large.
-  const bool many = rows.size() > 2000;
+  const bool many = classes.rows.size() > 2000;
   std::string colours;
   for (std::size_t k = 0; k < class_names.size(); ++k)
     colours += fmt::format("{}0x{}{:06x}", k ? ", " : "", many ? "00" : "60", colour(k));
   script.line("array colours = [{}]", colours);
   script.line("snap(v, low) = low + {:.8g} * floor((v - low) / {:.8g} + 0.5)", 2 * unit, 2 * unit);
   std::vector<std::string> parts;
-  if (!rows.empty()) {
-    script.data("points", rows);
+  if (!classes.rows.empty()) {
+    script.data("points", classes.rows);
     parts.push_back(
         fmt::format("$points using (snap($1, {:.8g})):(snap($2, {:.8g})):(colours[$3+1]) with "
                     "points pointtype "
@@ -613,10 +696,19 @@ void scatter(Lesson& lesson, const std::string& name, const PlotText& text, cons
   script.finish();
 }
 
-template <class T>
-void images(Lesson& lesson, const std::string& name, const ImageText& text,
-            const Tensor<T>& pixels) {
-  const Shape shape = pixels.shape();
+// ---- Images ------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr double kCaption = style::kSmall * style::kLeading;
+
+// n images of height x width pixels in rows and columns.
+struct ImageGrid {
+  Index n, height, width, rows, columns;
+};
+
+// Throws Error where the pixels are no images, or the captions not as many as what they stand at.
+ImageGrid image_grid(const std::string& figure, const Shape& shape, const ImageText& text) {
   Index height = 0, width = 0;
   if (shape.rank() == 3) {
     height = shape[1];
@@ -626,108 +718,172 @@ void images(Lesson& lesson, const std::string& name, const ImageText& text,
   }
   if (shape.size() == 0 || shape.size() != shape[0] * height * width)
     fail("figure {}: {} is no shape of images: it takes (n, height, width), or (n, side * side)",
-         name, shape);
+         figure, shape);
   const Index n = shape[0], columns = std::min(text.columns, n);
-  if (columns < 1) fail("figure {}: there must be at least one column", name);
+  if (columns < 1) fail("figure {}: there must be at least one column", figure);
   const Index rows = (n + columns - 1) / columns;
   const auto check = [&](const std::vector<std::string>& captions, Index wanted, const char* what) {
     if (!captions.empty() && std::ssize(captions) != wanted)
-      fail("figure {}: {} captions for {} {}", name, captions.size(), wanted, what);
+      fail("figure {}: {} captions for {} {}", figure, captions.size(), wanted, what);
   };
   check(text.captions, n, "images");
   check(text.row_captions, rows, "rows");
   check(text.column_captions, columns, "columns");
+  return {n, height, width, rows, columns};
+}
 
-  // Every pixel of an image is a square of a whole number of pixels of the figure.
-  const double gap = 8, caption = style::kSmall * style::kLeading;
-  const double left =
-      style::kMargin +
-      (text.row_captions.empty() ? 0 : widest(text.row_captions, style::kSmall) + 16);
-  const double room =
-      style::kWidth - left - style::kMargin - gap * static_cast<double>(columns - 1);
-  const double scale =
-      std::clamp(std::floor(room / static_cast<double>(columns * width)), 1.0, 8.0);
-  const double w = scale * static_cast<double>(width), h = scale * static_cast<double>(height);
-  const double row_step = h + gap + (text.captions.empty() ? 0 : caption);
-  const double top = header(text.note) + (text.captions.empty() ? 0 : caption) +
-                     (text.column_captions.empty() ? 0 : caption);
-  const double legend = text.signed_values ? 70 : 0;
-  const double grid_width = static_cast<double>(columns) * (w + gap) - gap;
-  const double title_width = 1.05 * text_width(text.title, style::kTitle);  // it is bold
-  const double figure_width = std::max({left + grid_width, style::kMargin + title_width,
-                                        style::kMargin + text_width(text.note, style::kSmall)}) +
-                              style::kMargin;
-  const double grid_height = static_cast<double>(rows) * row_step - (row_step - h);
-  const double figure_height = top + grid_height + legend + style::kMargin;
+// Where images lie in the figure, in its pixels.
+struct ImageLayout {
+  double left, top;              // the corner of the first image
+  double scale;                  // of one pixel of an image
+  double w, h;                   // of an image
+  double column_step, row_step;  // from one image to the next
+  double grid_width, grid_height;
+  double figure_width, figure_height;
+  Index columns;
 
-  Script script(lesson, name, figure_width, figure_height);
-  script.frame({left, left + grid_width, top, top + grid_height}, text.title, text.note);
-  const auto at = [&](Index i) {
-    return std::pair{static_cast<double>(i % columns) * (w + gap),
-                     static_cast<double>(i / columns) * row_step};
-  };
-  for (Index i = 0; i < std::ssize(text.captions); ++i)
-    script.text(left + at(i).first + w / 2, top + at(i).second - caption / 2, text.captions[i],
-                style::kSmall, style::kPale, "center");
-  for (Index i = 0; i < std::ssize(text.row_captions); ++i)
-    script.text(left - 16, top + at(i * columns).second + h / 2, text.row_captions[i],
-                style::kSmall, style::kInk, "right");
-  for (Index i = 0; i < std::ssize(text.column_captions); ++i)
-    script.text(left + at(i).first + w / 2, header(text.note) + caption / 2 - 4,
-                text.column_captions[i], style::kSmall, style::kInk, "center");
-
-  // As whole numbers, which keeps the script short: 0 to 255, or -127 to 127 for signed values.
-  double most = 1;
-  if (text.signed_values) {
-    most = 0;
-    for (T v : pixels)
-      if (std::isfinite(v)) most = std::max(most, std::abs(static_cast<double>(v)));
-    if (most == 0) most = 1;
+  // The corner of image i, from that of the first.
+  std::pair<double, double> at(Index i) const {
+    return {static_cast<double>(i % columns) * column_step,
+            static_cast<double>(i / columns) * row_step};
   }
-  std::vector<std::vector<double>> matrix(height, std::vector<double>(width));
-  for (Index i = 0; i < n; ++i) {
-    for (Index r = 0; r < height; ++r)
-      for (Index c = 0; c < width; ++c) {
-        const double v = pixels.data()[(i * height + r) * width + c];
-        matrix[r][c] = !std::isfinite(v)    ? std::numeric_limits<double>::quiet_NaN()
-                       : text.signed_values ? std::round(127 * v / most)
-                                            : std::round(255 * std::clamp(v, 0.0, 1.0));
+};
+
+// Every pixel of an image is a square of a whole number of pixels of the figure.
+ImageLayout image_layout(const ImageGrid& grid, const ImageText& text) {
+  constexpr double kGap = 8;
+  ImageLayout layout;
+  layout.columns = grid.columns;
+  layout.left = style::kMargin +
+                (text.row_captions.empty() ? 0 : widest(text.row_captions, style::kSmall) + 16);
+  const double room =
+      style::kWidth - layout.left - style::kMargin - kGap * static_cast<double>(grid.columns - 1);
+  layout.scale =
+      std::clamp(std::floor(room / static_cast<double>(grid.columns * grid.width)), 1.0, 8.0);
+  layout.w = layout.scale * static_cast<double>(grid.width);
+  layout.h = layout.scale * static_cast<double>(grid.height);
+  layout.column_step = layout.w + kGap;
+  layout.row_step = layout.h + kGap + (text.captions.empty() ? 0 : kCaption);
+  layout.top = header(text.note) + (text.captions.empty() ? 0 : kCaption) +
+               (text.column_captions.empty() ? 0 : kCaption);
+  layout.grid_width = static_cast<double>(grid.columns) * layout.column_step - kGap;
+  layout.grid_height =
+      static_cast<double>(grid.rows) * layout.row_step - (layout.row_step - layout.h);
+  const double title_width = 1.05 * text_width(text.title, style::kTitle);  // it is bold
+  const double note_width = text_width(text.note, style::kSmall);
+  layout.figure_width = std::max({layout.left + layout.grid_width, style::kMargin + title_width,
+                                  style::kMargin + note_width}) +
+                        style::kMargin;
+  const double legend = text.signed_values ? 70 : 0;
+  layout.figure_height = layout.top + layout.grid_height + legend + style::kMargin;
+  return layout;
+}
+
+void draw_captions(Script& script, const ImageText& text, const ImageLayout& layout) {
+  const double left = layout.left, top = layout.top;
+  for (Index i = 0; i < std::ssize(text.captions); ++i) {
+    const auto [x, y] = layout.at(i);
+    script.text(left + x + layout.w / 2, top + y - kCaption / 2, text.captions[i], style::kSmall,
+                style::kPale, "center");
+  }
+  for (Index i = 0; i < std::ssize(text.row_captions); ++i) {
+    const auto [x, y] = layout.at(i * layout.columns);
+    script.text(left - 16, top + y + layout.h / 2, text.row_captions[i], style::kSmall, style::kInk,
+                "right");
+  }
+  for (Index i = 0; i < std::ssize(text.column_captions); ++i) {
+    const auto [x, y] = layout.at(i);
+    script.text(left + x + layout.w / 2, header(text.note) + kCaption / 2 - 4,
+                text.column_captions[i], style::kSmall, style::kInk, "center");
+  }
+}
+
+// The largest of the absolute values that are finite, or 1 where all are 0.
+template <class T> double largest_value(const Tensor<T>& pixels) {
+  double most = 0;
+  for (T v : pixels)
+    if (std::isfinite(v)) most = std::max(most, std::abs(static_cast<double>(v)));
+  return most == 0 ? 1 : most;
+}
+
+// A pixel as a whole number, which keeps the script short: from -127 to 127 where it is signed, for
+// -most to most; otherwise from 0 to 255.
+double whole_pixel(double v, bool is_signed, double most) {
+  if (!std::isfinite(v)) return std::numeric_limits<double>::quiet_NaN();
+  if (is_signed) return std::round(127 * v / most);
+  return std::round(255 * std::clamp(v, 0.0, 1.0));
+}
+
+template <class T>
+void write_pixels(Script& script, const Tensor<T>& pixels, const ImageGrid& grid, bool is_signed,
+                  double most) {
+  std::vector<std::vector<double>> matrix(grid.height, std::vector<double>(grid.width));
+  for (Index i = 0; i < grid.n; ++i) {
+    for (Index r = 0; r < grid.height; ++r)
+      for (Index c = 0; c < grid.width; ++c) {
+        const double v = pixels.data()[(i * grid.height + r) * grid.width + c];
+        matrix[r][c] = whole_pixel(v, is_signed, most);
       }
     script.data(fmt::format("image{}", i), matrix);
   }
+}
+
+void set_grey(Script& script) {
+  script.line("set palette defined (0 'black', 1 'white')");
+  script.line("set cbrange [0:255]");
+  script.line("unset colorbox");
+}
+
+// The colours of signed values, and a bar that says what they mean.
+void set_signed(Script& script, const ImageLayout& layout, double most) {
+  constexpr double kBarWidth = 300, kBarHeight = 24;
+  script.line("set palette defined ({})", style::kDiverging);
+  script.line("set cbrange [-127:127]");
+  const std::string low = fmt::format("−{:.2g}", most), high = fmt::format("{:.2g}", most);
+  const double x = layout.left + text_width(low, style::kSmall) + 8;
+  const double y = layout.figure_height - style::kMargin - kBarHeight / 2;
+  script.line(
+      "set colorbox horizontal user origin screen {:.6f},{:.6f} size screen {:.6f},{:.6f} "
+      "noborder",
+      x / layout.figure_width, 1 - (y + kBarHeight / 2) / layout.figure_height,
+      kBarWidth / layout.figure_width, kBarHeight / layout.figure_height);
+  script.line("unset cbtics");
+  script.text(x - 12, y, low, style::kSmall, style::kPale, "right");
+  script.text(x + kBarWidth + 12, y, high, style::kSmall, style::kPale);
+}
+
+}  // namespace
+
+template <class T>
+void images(Lesson& lesson, const std::string& name, const ImageText& text,
+            const Tensor<T>& pixels) {
+  const ImageGrid grid = image_grid(name, pixels.shape(), text);
+  const ImageLayout layout = image_layout(grid, text);
+  Script script(lesson, name, layout.figure_width, layout.figure_height);
+  script.frame({layout.left, layout.left + layout.grid_width, layout.top,
+                layout.top + layout.grid_height},
+               text.title, text.note);
+  draw_captions(script, text, layout);
+  const double most = text.signed_values ? largest_value(pixels) : 1;
+  write_pixels(script, pixels, grid, text.signed_values, most);
 
   script.line("unset border");
   script.line("unset tics");
-  script.line("set xrange [0:{}]", grid_width);
-  script.line("set yrange [{}:0]", grid_height);
-  if (text.signed_values) {
-    script.line("set palette defined ({})", style::kDiverging);
-    script.line("set cbrange [-127:127]");
-    const std::string low = fmt::format("−{:.2g}", most), high = fmt::format("{:.2g}", most);
-    const double bar = left + text_width(low, style::kSmall) + 8, bar_width = 300, bar_height = 24;
-    const double bar_y = figure_height - style::kMargin - bar_height / 2;
-    script.line(
-        "set colorbox horizontal user origin screen {:.6f},{:.6f} size screen {:.6f},{:.6f} "
-        "noborder",
-        bar / figure_width, 1 - (bar_y + bar_height / 2) / figure_height, bar_width / figure_width,
-        bar_height / figure_height);
-    script.line("unset cbtics");
-    script.text(bar - 12, bar_y, low, style::kSmall, style::kPale, "right");
-    script.text(bar + bar_width + 12, bar_y, high, style::kSmall, style::kPale);
-  } else {
-    script.line("set palette defined (0 'black', 1 'white')");
-    script.line("set cbrange [0:255]");
-    script.line("unset colorbox");
-  }
+  script.line("set xrange [0:{}]", layout.grid_width);
+  script.line("set yrange [{}:0]", layout.grid_height);
+  if (text.signed_values)
+    set_signed(script, layout, most);
+  else
+    set_grey(script);
   std::vector<std::string> parts;
-  for (Index i = 0; i < n; ++i) {
-    const auto [x0, y0] = at(i);
+  for (Index i = 0; i < grid.n; ++i) {
+    const auto [x, y] = layout.at(i);
     script
         .line("set object rectangle from {},{} to {},{} front fillstyle empty border rgb '#bbbbbb'",
-              x0, y0, x0 + w, y0 + h);
+              x, y, x + layout.w, y + layout.h);
     parts.push_back(
-        fmt::format("$image{} matrix using ({}+($1+0.5)*{}):({}+($2+0.5)*{}):3 with image", i, x0,
-                    scale, y0, scale));
+        fmt::format("$image{} matrix using ({}+($1+0.5)*{}):({}+($2+0.5)*{}):3 with image", i, x,
+                    layout.scale, y, layout.scale));
   }
   script.plot(parts);
   script.finish();

@@ -5,8 +5,8 @@
 
 namespace gradus::kit {
 
-// Draws what Tape::dot says: writes NAME.dot, with letters and colours of the other figures, into
-// the lesson's directory and has Graphviz draw NAME.png from it. Where Graphviz is missing or
+// Draws what Tape::to_dot says: writes NAME.dot, with letters and colours of the other figures,
+// into the lesson's directory and has Graphviz draw NAME.png from it. Where Graphviz is missing or
 // fails, the text stays and the lesson says so at its end. `title` is plain UTF-8 text.
 void graph(Lesson& lesson, const std::string& name, const std::string& title,
            const std::string& dot);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <csignal>
@@ -9,6 +10,7 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -80,30 +82,24 @@ struct Arguments {
   std::string command;  // that gives these options again
 };
 
-// Reads the command line. Returns an exit status instead when there is nothing to run.
-std::optional<int> parse(const About& about, int argc, char** argv, Arguments& arguments) {
-  Options& options = arguments.options;
-  const bool trains = about.epochs > 0;
-  const std::string command = command_of(about);
-  CLI::App app(about.title, command);
-  app.set_help_flag("-h,--help", "Print this page");
-  app.get_formatter()->column_width(24);
-  app.footer(
-      "Exit status: 0 when the numbers are as expected, 1 when some are not, 2 after an\n"
-      "error, 130 after Ctrl-C.");
-  app.add_flag("--quick", options.quick,
-               trains ? fmt::format("Less data, fewer epochs ({}): done in seconds",
-                                    about.quick_epochs)
-                      : "Less data: done in seconds");
-  const std::string idle = "Nothing is trained in epochs here: has no effect";
-  app.add_option("--epochs", options.epochs,
-                 trains ? fmt::format("How often to go through the training data ({}); 0 only\n"
-                                      "evaluates",
-                                      about.epochs)
-                        : idle)
+bool trains(const About& about) { return about.epochs > 0; }
+
+// Tells the parser of all options, and where their values go.
+void add_options(CLI::App& app, const About& about, Options& options) {
+  std::string quick = "Less data: done in seconds";
+  std::string epochs = "Nothing is trained in epochs here: has no effect";
+  std::string resume = epochs;
+  if (trains(about)) {
+    quick = fmt::format("Less data, fewer epochs ({}): done in seconds", about.quick_epochs);
+    epochs = fmt::format("How often to go through the training data ({}); 0 only\nevaluates",
+                         about.epochs);
+    resume = "Go on from the last checkpoint";
+  }
+  app.add_flag("--quick", options.quick, quick);
+  app.add_option("--epochs", options.epochs, epochs)
       ->type_name("N")
       ->check(whole_number(1'000'000));
-  app.add_flag("--resume", options.resume, trains ? "Go on from the last checkpoint" : idle);
+  app.add_flag("--resume", options.resume, resume);
   app.add_option("--seed", options.seed, "Seed of all random numbers (0)")
       ->type_name("N")
       ->check(whole_number(std::numeric_limits<std::uint64_t>::max()));
@@ -114,29 +110,50 @@ std::optional<int> parse(const About& about, int argc, char** argv, Arguments& a
                  fmt::format("Directory for what is made: it goes to DIR/{} (out)", about.name))
       ->type_name("DIR");
   app.add_flag("--show", options.show, "Open the figures at the end");
+}
 
+// What CLI11 found wrong, in one line.
+std::string message_of(const CLI::ParseError& error) {
+  const std::string message = error.what();
+  if (error.get_name() != "ArgumentMismatch") return message;
+  return message.substr(0, message.find(':')) + ": takes one value, once";
+}
+
+// The command with the options that were given, but for --resume.
+std::string command_again(const CLI::App& app, const std::string& command) {
+  std::string result = command;
+  for (const CLI::Option* option : app.parse_order()) {
+    const std::string name = option->get_name();
+    if (name == "--resume") continue;
+    result += " " + name;
+    if (option->get_items_expected() > 0) result += " " + shell_word(option->results().back());
+  }
+  return result;
+}
+
+// Reads the command line. Returns an exit status instead when there is nothing to run.
+std::optional<int> parse(const About& about, int argc, char** argv, Arguments& arguments) {
+  Options& options = arguments.options;
+  const std::string command = command_of(about);
+  CLI::App app(about.title, command);
+  app.set_help_flag("-h,--help", "Print this page");
+  app.get_formatter()->column_width(24);
+  app.footer(
+      "Exit status: 0 when the numbers are as expected, 1 when some are not, 2 after an\n"
+      "error, 130 after Ctrl-C.");
+  add_options(app, about, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     fmt::print("{}", app.help());
     return kAsExpected;
   } catch (const CLI::ParseError& error) {
-    std::string message = error.what();
-    if (error.get_name() == "ArgumentMismatch")
-      message = message.substr(0, message.find(':')) + ": takes one value, once";
-    fmt::print(stderr, "error: {}\nFor the options: {} --help\n", message, command);
+    fmt::print(stderr, "error: {}\nFor the options: {} --help\n", message_of(error), command);
     return kError;
   }
 
-  arguments.command = command;
-  for (const CLI::Option* option : app.parse_order()) {
-    const std::string name = option->get_name();
-    if (name == "--resume") continue;
-    arguments.command += " " + name;
-    if (option->get_items_expected() > 0)
-      arguments.command += " " + shell_word(option->results().back());
-  }
-  if (!trains) {
+  arguments.command = command_again(app, command);
+  if (!trains(about)) {
     options.epochs = 0;
     options.resume = false;
   } else if (!app.count("--epochs")) {
@@ -252,7 +269,12 @@ void Lesson::print_table() const {
                              r.expected->value + r.expected->tolerance);
     else if (r.expected)
       expected = fmt::format("{} ± {:.2g}", number(r.expected->value, digits), digits);
-    rows.push_back({r.name, measured, expected, !r.ok ? "NO" : r.expected ? "ok" : ""});
+    std::string verdict;
+    if (!r.ok)
+      verdict = "NO";
+    else if (r.expected)
+      verdict = "ok";
+    rows.push_back({r.name, measured, expected, verdict});
   }
   fmt::print("\n");
   std::array<std::size_t, 3> widths{};
