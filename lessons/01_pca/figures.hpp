@@ -10,6 +10,8 @@
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
+#include "tensor/layout.hpp"
+#include "tensor/reduce.hpp"
 
 // The figures of lesson 01.
 namespace gradus::lesson01 {
@@ -74,7 +76,7 @@ inline void draw_components(kit::Lesson& lesson, const Pca<double>& pca,
                .columns = 10,
                .signed_values = true,
                .captions = captions},
-              slice(pca.components, 0, 0, shown).reshape({shown, data.height, data.width}));
+              data.as_images<double>({slice(pca.components, 0, 0, shown)}));
 }
 
 // The first four test images, from more and more components.  test: (M, D)
@@ -94,24 +96,22 @@ inline void draw_reconstructions(kit::Lesson& lesson, const Pca<double>& pca,
     }
     grid.push_back(x);
   }
-  const Tensor<double> pixels = concatenate(grid);
   kit::images(lesson, "reconstructions",
               {.title = "Test images from their first k components",
                .columns = std::ssize(columns),
                .column_captions = columns},
-              pixels.reshape({pixels.extent(0), data.height, data.width}));
+              data.as_images(grid));
 }
 
 // Test images (M, D) as points, by their first two components.
 inline void draw_map(kit::Lesson& lesson, const Pca<double>& pca, const Tensor<double>& test,
                      const kit::ImageData& data) {
   const Index n = std::min<Index>(5000, test.extent(0));
-  const std::vector<Index> labels(data.test_labels.begin(), data.test_labels.begin() + n);
   kit::scatter(lesson, "map",
                {.title = "Test images by their first two components",
                 .x_label = "component 1",
                 .y_label = "component 2"},
-               pca.encode(slice(test, 0, 0, n), 2), labels, data.class_names);
+               pca.encode(slice(test, 0, 0, n), 2), data.first_test_labels(n), data.class_names);
 }
 
 }  // namespace gradus::lesson01

@@ -12,6 +12,8 @@
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
+#include "tensor/layout.hpp"
+#include "tensor/random.hpp"
 
 // The figures of lesson 02.
 namespace gradus::lesson02 {
@@ -98,14 +100,12 @@ inline void draw_samples(kit::Lesson& lesson, const Pca<double>& pca, const Ppca
   const Tensor<double> noisy = sample(model, n, rng);
   const Tensor<double> noiseless = sample(model, n, same_latents, /*noise=*/false);
   const Tensor<double> full = sample(pca, n, rng);
-  const Tensor<double> rows =
-      concatenate(std::vector{slice(test, 0, 0, n), noisy, noiseless, full});
   kit::images(lesson, "samples",
               {.title = "Real images, and images drawn from two Gaussians",
                .columns = n,
                .row_captions = {"test images", fmt::format("pPCA, {} latents", model.latents()),
                                 "the same, noise left out", "full covariance"}},
-              rows.reshape({4 * n, data.height, data.width}));
+              data.as_images<double>({slice(test, 0, 0, n), noisy, noiseless, full}));
 }
 
 }  // namespace gradus::lesson02

@@ -1,5 +1,8 @@
 #pragma once
 #include "lessons/02_ppca/model.hpp"
+#include "tensor/elementwise.hpp"
+#include "tensor/layout.hpp"
+#include "tensor/reduce.hpp"
 
 namespace gradus::lesson02 {
 

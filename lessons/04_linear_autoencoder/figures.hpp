@@ -99,8 +99,7 @@ inline void draw_axes(kit::Lesson& lesson, const lesson01::Pca<double>& pca,
               {.title = "PCA's axes, and those that gradient descent found",
                .signed_values = true,
                .row_captions = {"PCA's first ten", "ten of the decoder's"}},
-              concatenate(std::vector{slice(pca.components, 0, 0, 10), slice(columns, 0, 0, 10)})
-                  .reshape({20, data.height, data.width}));
+              data.as_images<double>({slice(pca.components, 0, 0, 10), slice(columns, 0, 0, 10)}));
 }
 
 }  // namespace gradus::lesson04

@@ -1,5 +1,4 @@
 #pragma once
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -45,8 +44,7 @@ inline void draw_reconstructions(kit::Lesson& lesson, const Tensor<float>& image
               {.title = "Test images from 32 numbers",
                .columns = images.extent(0),
                .row_captions = {"image", "PCA", "autoencoder"}},
-              concatenate(std::vector{images, by_pca, by_model})
-                  .reshape({-1, data.height, data.width}));
+              data.as_images<float>({images, by_pca, by_model}));
 }
 
 // Two paths of n images, (n, D), from one image to another.
@@ -57,19 +55,17 @@ inline void draw_interpolation(kit::Lesson& lesson, const Tensor<float>& by_pca,
                .note = "PCA's midpoint is the two images on top of each other",
                .columns = by_pca.extent(0),
                .row_captions = {"PCA", "autoencoder"}},
-              concatenate(std::vector{by_pca, by_model}).reshape({-1, data.height, data.width}));
+              data.as_images<float>({by_pca, by_model}));
 }
 
 // The codes (N, 2) of the first N test images.
 inline void draw_map(kit::Lesson& lesson, const Tensor<float>& codes, const kit::ImageData& data) {
-  const std::vector<Index> labels(data.test_labels.begin(),
-                                  data.test_labels.begin() + codes.extent(0));
   kit::scatter(lesson, "code_map",
                {.title = "Test images by a code of two numbers",
                 .note = "training never saw the names",
                 .x_label = "code 1",
                 .y_label = "code 2"},
-               codes, labels, data.class_names);
+               codes, data.first_test_labels(codes.extent(0)), data.class_names);
 }
 
 // The errors of models that were trained on these numbers of images.

@@ -1,8 +1,9 @@
 #pragma once
+#include "nn/distributions.hpp"
 
 namespace gradus {
 
 // ln 2 pi, which stands in every normal density.
-inline constexpr double kLogTwoPi = 1.8378770664093454836;
+inline constexpr double kLogTwoPi = nn::Normal<double>::kLogTwoPi;
 
 }  // namespace gradus

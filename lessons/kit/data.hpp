@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "lessons/kit/lesson.hpp"
+#include "tensor/layout.hpp"
 #include "tensor/tensor.hpp"
 
 namespace gradus::kit {
@@ -22,6 +23,16 @@ struct ImageData {
   // Whether these are all of Fashion-MNIST, on which the numbers that the lessons state were
   // measured.
   bool is_full_fashion_mnist() const;
+
+  // Several sets of rows, (N, height * width) each, as images one after another, for a figure.
+  template <class T> Tensor<T> as_images(const std::vector<Tensor<T>>& rows) const {
+    return concatenate(rows).reshape({-1, height, width});
+  }
+
+  // The labels of the first n test images.
+  std::vector<Index> first_test_labels(Index n) const {
+    return {test_labels.begin(), test_labels.begin() + n};
+  }
 };
 
 // Loads the images that a lesson is about, prints where they come from, and has them named in
