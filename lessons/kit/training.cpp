@@ -72,6 +72,22 @@ Training::Epoch Training::minibatches(const Tensor<float>& examples) {
   return Epoch(this, std::move(batches));
 }
 
+Index Training::step() const {
+  require_steps_known();
+  return step_;
+}
+
+Index Training::steps() const {
+  require_steps_known();
+  return plan_.epochs * steps_an_epoch_;
+}
+
+void Training::require_steps_known() const {
+  if (steps_an_epoch_ == 0)
+    fail("training {}: how many steps there are is known from the first call of minibatches on",
+         name_);
+}
+
 void Training::record(const std::function<std::vector<Score>()>& measure) {
   const bool begins = history_.empty();
   const bool whole = steps_an_epoch_ > 0 && step_ == (epoch() + 1) * steps_an_epoch_;
@@ -175,6 +191,35 @@ void Training::print(const std::vector<Score>& scores) {
     fmt::print("{}\n", line);
     std::fflush(stdout);
   }
+}
+
+Steps::Steps(Lesson& lesson, const std::string& label, Index steps)
+    : lesson_(lesson), steps_(steps), progress_(label, steps) {}
+
+Steps::Batches Steps::minibatches(const Tensor<float>& examples, Index size, Rng& rng) {
+  return Batches(*this, examples, size, rng);
+}
+
+Steps::Batches::Batches(Steps& steps, const Tensor<float>& examples, Index size, Rng& rng)
+    : steps_(steps), examples_(examples), size_(size), rng_(rng) {
+  begin_epoch();
+}
+
+void Steps::Batches::begin_epoch() {
+  epoch_.emplace(examples_, size_, rng_);
+  next_ = epoch_->begin();
+}
+
+void Steps::Batches::advance() {
+  ++next_;
+  ++steps_.done_;
+  steps_.progress_.step();
+  const bool epoch_is_over = !(next_ != epoch_->end());
+  if (epoch_is_over && !at_end()) begin_epoch();
+}
+
+bool Steps::Batches::at_end() const {
+  return steps_.done_ >= steps_.steps_ || steps_.lesson_.interrupted();
 }
 
 }  // namespace gradus::kit

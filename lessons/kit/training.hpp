@@ -1,9 +1,11 @@
 #pragma once
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lessons/kit/lesson.hpp"
@@ -18,7 +20,7 @@ namespace gradus::kit {
 struct Plan {
   int epochs;
   Index batch;
-  bool scheduled = false;  // the learning rate depends on `epochs`, which are one whole then
+  bool scheduled = false;  // steps depend on `epochs`, so that --resume refuses another number
 };
 
 // What a model is worth after an epoch: one of several numbers with names.
@@ -80,15 +82,15 @@ class Training {
   int epoch() const;
 
   // For learning rates that change from step to step: the steps done, in all epochs, and those of
-  // the whole training. Known from the first call of minibatches on.
-  Index step() const { return step_; }
-
-  Index steps() const { return plan_.epochs * steps_an_epoch_; }
+  // the whole training. Both throw Error before the first call of minibatches, which counts them.
+  Index step() const;
+  Index steps() const;
 
   // Has epoch() + 1 numbers for each score.
   const History& history() const { return history_; }
 
  private:
+  void require_steps_known() const;
   void require_same_names(const std::vector<Score>& scores) const;
   std::map<std::string, std::string> identity() const;
   void require_same_run(const std::map<std::string, std::string>& metadata) const;
@@ -141,6 +143,70 @@ class Training::Epoch {
 
   Training* training_;
   nn::Minibatches<float> batches_;
+};
+
+// Minibatches for a number of steps, however many epochs these are, for what is trained beside a
+// lesson's main model: without scores and checkpoints.
+//
+//     kit::Steps steps(lesson, "training, circle", 6000);
+//     for (const Tensor<float>& x : steps.minibatches(points, 128, rng)) ...
+//
+// Shows how far it is, and ends early at Ctrl-C. The lesson and the random numbers must outlive
+// this object.
+class Steps {
+ public:
+  class Batches;
+
+  Steps(Lesson& lesson, const std::string& label, Index steps);
+  Steps(const Steps&) = delete;
+  Steps& operator=(const Steps&) = delete;
+
+  // All examples (N, ...) once, in random order, `size` at a time; then all again in another order,
+  // and so on. Throws Error when there are no examples, or none in a batch.
+  Batches minibatches(const Tensor<float>& examples, Index size, Rng& rng);
+
+  // Steps that are done.
+  Index done() const { return done_; }
+
+ private:
+  Lesson& lesson_;
+  Index steps_, done_ = 0;
+  Progress progress_;
+};
+
+class Steps::Batches {
+ public:
+  struct Iterator {
+    Batches* batches;
+
+    Tensor<float> operator*() const { return *batches->next_; }
+
+    void operator++() { batches->advance(); }
+
+    bool operator==(std::default_sentinel_t) const { return batches->at_end(); }
+  };
+
+  Batches(const Batches&) = delete;
+  Batches& operator=(const Batches&) = delete;
+
+  Iterator begin() { return {this}; }
+
+  std::default_sentinel_t end() const { return {}; }
+
+ private:
+  friend class Steps;
+
+  Batches(Steps& steps, const Tensor<float>& examples, Index size, Rng& rng);
+  void begin_epoch();
+  void advance();
+  bool at_end() const;
+
+  Steps& steps_;
+  Tensor<float> examples_;  // (N, ...)
+  Index size_;
+  Rng& rng_;
+  std::optional<nn::Minibatches<float>> epoch_;
+  nn::Minibatches<float>::Iterator next_ = {};
 };
 
 }  // namespace gradus::kit

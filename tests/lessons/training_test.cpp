@@ -307,6 +307,59 @@ TEST_F(KitTraining, NeedsAScoreBeforeItBegins) {
   EXPECT_THAT(outcome.err, HasSubstr("training line: record the scores before training first"));
 }
 
+TEST_F(KitTraining, KnowsItsStepsFromTheFirstMinibatchesOn) {
+  const auto error = [&](const auto& ask) {
+    const Outcome outcome = run_lesson({}, [&](Lesson& lesson, Outcome&) {
+      Rng rng(0);
+      nn::Linear<float> layer("layer", 1, 1, rng);
+      nn::Sgd<float> sgd(layer.parameters());
+      Training training(lesson, "line", {.epochs = 3, .batch = 2}, layer.parameters(), sgd, rng);
+      training.record([] { return std::vector<Score>{{"loss", 1}}; });
+      ask(training);
+    });
+    return outcome.err;
+  };
+  const std::string message =
+      "training line: how many steps there are is known from the first call of minibatches on";
+  EXPECT_THAT(error([](Training& training) { training.steps(); }), HasSubstr(message));
+  EXPECT_THAT(error([](Training& training) { training.step(); }), HasSubstr(message));
+  EXPECT_EQ(error([](Training& training) {
+              training.minibatches(Tensor<float>({5, 1}));
+              EXPECT_EQ(training.step(), 0);
+              EXPECT_EQ(training.steps(), 9);
+            }),
+            "");
+}
+
+// Ten examples, four at a time, for eight steps: 4, 4 and 2 of one epoch, the same of another, and
+// two of a third.
+TEST_F(KitTraining, StepsDealAllExamplesAgainAndAgain) {
+  const Outcome outcome = run_lesson({}, [](Lesson& lesson, Outcome&) {
+    const Tensor<float> examples = arange<float>(10).reshape({10, 1});
+    Rng rng(3), same(3);
+    std::vector<float> dealt, expected;
+    Steps steps(lesson, "training", 8);
+    Index done = 0;
+    for (const Tensor<float>& x : steps.minibatches(examples, 4, rng)) {
+      EXPECT_EQ(steps.done(), done);
+      ++done;
+      dealt.insert(dealt.end(), x.begin(), x.end());
+    }
+    EXPECT_EQ(steps.done(), 8);
+    for (int epoch = 0; epoch < 3; ++epoch)
+      for (const Tensor<float>& x : nn::minibatches(examples, 4, same))
+        expected.insert(expected.end(), x.begin(), x.end());
+    expected.resize(10 + 10 + 8);
+    EXPECT_EQ(dealt, expected);
+    EXPECT_EQ(rng.state(), same.state());  // and no permutation more
+
+    Steps none(lesson, "training", 0);
+    for ([[maybe_unused]] const Tensor<float>& x : none.minibatches(examples, 4, rng))
+      ADD_FAILURE();
+  });
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+}
+
 TEST_F(KitTraining, HasTheSameScoresEachTime) {
   const Outcome outcome = run_lesson({}, [](Lesson& lesson, Outcome&) {
     Rng rng(0);
