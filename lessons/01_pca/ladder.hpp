@@ -3,6 +3,7 @@
 #include <chrono>
 #include <vector>
 
+#include "tensor/error.hpp"
 #include "tensor/parallel.hpp"
 #include "tensor/shape.hpp"
 
@@ -29,13 +30,20 @@ template <class T> void reordered(const T* a, const T* b, T* c, Index n) {
       for (Index j = 0; j < n; ++j) c[i * n + j] += a[i * n + k] * b[k * n + j];
 }
 
-// The size of a tile of c; n is a multiple of both.
+// The size of a tile of c.
 constexpr Index kRows = 4;
 constexpr Index kColumns = 16;
+
+// Throws Error unless tiles cover all of c.
+inline void require_whole_tiles(Index n) {
+  if (n % kRows != 0 || n % kColumns != 0)
+    fail("ladder: tiles of {} x {} do not cover a matrix of {} x {}", kRows, kColumns, n, n);
+}
 
 // Tile by tile of c. A tile's sums stay in registers while k runs, and each number that is loaded
 // is used for a whole row or column of it.
 template <class T> void blocked(const T* a, const T* b, T* c, Index n) {
+  require_whole_tiles(n);
   for (Index i0 = 0; i0 < n; i0 += kRows)
     for (Index j0 = 0; j0 < n; j0 += kColumns) {
       T sums[kRows][kColumns] = {};
@@ -49,11 +57,15 @@ template <class T> void blocked(const T* a, const T* b, T* c, Index n) {
 // Tile by tile, from copies of a and b in which the numbers lie in the order in which tiles read
 // them.
 template <class T> void packed(const T* a, const T* b, T* c, Index n) {
+  require_whole_tiles(n);
   std::vector<T> a_panels(n * n);
   std::vector<T> b_panel(n * kColumns);
   for (Index i = 0; i < n; ++i)
-    for (Index k = 0; k < n; ++k)
-      a_panels[i / kRows * kRows * n + k * kRows + i % kRows] = a[i * n + k];
+    for (Index k = 0; k < n; ++k) {
+      T* panel = &a_panels[i / kRows * (kRows * n)];  // kRows rows of a, column by column
+      T* column = panel + k * kRows;
+      column[i % kRows] = a[i * n + k];
+    }
 
   for (Index j0 = 0; j0 < n; j0 += kColumns) {
     for (Index k = 0; k < n; ++k) std::copy_n(b + k * n + j0, kColumns, &b_panel[k * kColumns]);
@@ -68,6 +80,14 @@ template <class T> void packed(const T* a, const T* b, T* c, Index n) {
       for (Index i = 0; i < kRows; ++i) std::copy_n(sums[i], kColumns, c + (i0 + i) * n + j0);
     }
   }
+}
+
+// Calls f such that all that it computes is computed by one thread: a piece of a parallel loop does
+// not divide the loops inside it again, so f runs as the first of two pieces, the other idle.
+template <class F> void on_one_thread(F f) {
+  parallel_for(2, 1, [&](Index piece, Index) {
+    if (piece == 0) f();
+  });
 }
 
 // The speed of f, which does that many operations, in GFLOP/s: the best of the runs that begin

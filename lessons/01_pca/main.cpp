@@ -9,12 +9,19 @@
 #include "lessons/01_pca/figures.hpp"
 #include "lessons/01_pca/ladder.hpp"
 #include "lessons/01_pca/model.hpp"
+#include "lessons/common/fashion_mnist.hpp"
 #include "lessons/common/toy.hpp"
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/lesson.hpp"
+#include "tensor/elementwise.hpp"
+#include "tensor/error.hpp"
 #include "tensor/io/safetensors.hpp"
+#include "tensor/layout.hpp"
 #include "tensor/map.hpp"
+#include "tensor/matmul.hpp"
 #include "tensor/parallel.hpp"
+#include "tensor/random.hpp"
+#include "tensor/reduce.hpp"
 
 namespace gradus::lesson01 {
 namespace {
@@ -52,10 +59,7 @@ Ladder measure_ladder(const Tensor<float>& a, const Tensor<float>& b) {
   }
 
   auto library = [&] { return ladder::gflops(operations, [&] { matmul(a, b); }); };
-  // A loop inside of a piece of a loop runs on one thread.
-  parallel_for(2, 1, [&](Index piece, Index) {
-    if (piece == 0) rungs.push_back({"library", library()});
-  });
+  ladder::on_one_thread([&] { rungs.push_back({"library", library()}); });
   rungs.push_back({"threaded", library()});
   const double peak = ladder::peak_gflops(1);
   const double peak_threaded = ladder::peak_gflops(num_threads());
@@ -143,20 +147,21 @@ Pca<double> fit_images(kit::Lesson& lesson, const Tensor<double>& train) {
 }
 
 // In three ways: the mean squared distance from the mean, the sum of the eigenvalues, and the sum
-// of the variances of single pixels. `full`: on all of Fashion-MNIST, whose numbers come from
-// sums over its bytes in whole numbers, taken in Python.
+// of the variances of single pixels. `full`: on all of Fashion-MNIST, of which they are known.
 void find_the_total_variance(kit::Lesson& lesson, const Pca<double>& pca,
                              const Tensor<double>& train, bool full) {
   const double per_pixel = 1 / static_cast<double>(train.extent(1));
   const double distance = pca.residual(train, 0);
   const Tensor<double> pixel_variances = mean(square(train), {0}) - square(mean(train, {0}));
-  lesson.check("mean_pixel", mean(train).item(), "", kit::when(full, {0.28604060, 5e-9}));
-  lesson.check("total_variance", distance, "", kit::when(full, kit::relative(68.21626099, 1e-8)));
+  lesson.check("mean_pixel", mean(train).item(), "",
+               kit::when(full, {fashion_mnist::kMeanPixel, 5e-9}));
+  lesson.check("total_variance", distance, "",
+               kit::when(full, kit::relative(fashion_mnist::kTotalVariance, 1e-8)));
   lesson.check("sum_of_eigenvalues", sum(pca.variances).item(), "", kit::relative(distance, 1e-8));
   lesson.check("sum_of_pixel_variances", sum(pixel_variances).item(), "",
                kit::relative(distance, 1e-8));
   lesson.check("constant_image_error", distance * per_pixel, "per pixel",
-               kit::when(full, {0.08701054, 5e-9}));
+               kit::when(full, {fashion_mnist::kVarianceOfAPixel, 5e-9}));
 }
 
 // What is lost on the images of the fit is the sum of the dropped eigenvalues.
@@ -186,9 +191,9 @@ void measure_the_test_error(kit::Lesson& lesson, const Pca<double>& pca, const T
 
   const Index pixels = test.extent(1);
   const double per_pixel = 1 / static_cast<double>(pixels);
-  // From the eigenvectors of the covariance that numpy.linalg.eigh finds (NumPy 1.24.2).
   for (const Known& known :
-       {Known{2, 0.046096}, Known{20, 0.018705}, Known{32, 0.015142}, Known{50, 0.011985}}) {
+       {Known{2, fashion_mnist::kPcaTestError2}, Known{20, fashion_mnist::kPcaTestError20},
+        Known{32, fashion_mnist::kPcaTestError32}, Known{50, fashion_mnist::kPcaTestError50}}) {
     if (known.k > pixels) continue;
     lesson.check(fmt::format("test_error_k{}", known.k), pca.residual(test, known.k) * per_pixel,
                  "per pixel", kit::when(full, {known.error, 5e-7}));

@@ -138,6 +138,19 @@ TEST(Ladder, EveryRungIsTheSameProduct) {
   EXPECT_EQ(matmul(a, b).to_vector(), expected);
 }
 
+TEST(Ladder, TakesWholeTilesOnly) {
+  const std::vector<double> a(20 * 20), b(20 * 20);
+  std::vector<double> c(20 * 20);
+  for (auto multiply : {ladder::blocked<double>, ladder::packed<double>}) {
+    try {
+      multiply(a.data(), b.data(), c.data(), 20);
+      FAIL() << "no error";
+    } catch (const Error& error) {
+      EXPECT_STREQ(error.what(), "ladder: tiles of 4 x 16 do not cover a matrix of 20 x 20");
+    }
+  }
+}
+
 // 12 sums s_i <- a s_i + a from s_i = i: with a = 1 all of them are 66 + 12 m after m steps, with
 // a = 1/2 they are 66 / 2 + 12 / 2 = 39 after one.
 TEST(Ladder, ThePeakIsTwelveSumsThatDiffer) {
