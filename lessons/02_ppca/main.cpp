@@ -8,11 +8,18 @@
 #include "lessons/02_ppca/figures.hpp"
 #include "lessons/02_ppca/instruments.hpp"
 #include "lessons/02_ppca/model.hpp"
+#include "lessons/common/fashion_mnist.hpp"
 #include "lessons/common/in_parts.hpp"
 #include "lessons/common/toy.hpp"
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/lesson.hpp"
+#include "tensor/elementwise.hpp"
+#include "tensor/error.hpp"
 #include "tensor/io/safetensors.hpp"
+#include "tensor/layout.hpp"
+#include "tensor/matmul.hpp"
+#include "tensor/random.hpp"
+#include "tensor/reduce.hpp"
 
 namespace gradus::lesson02 {
 namespace {
@@ -188,14 +195,14 @@ void find_lesson_01_again(kit::Lesson& lesson, const Pca<double>& pca, const Ppc
                           const Tensor<double>& test, bool full) {
   const double pixels = static_cast<double>(test.extent(1));
   lesson.check("trace_of_model_covariance", sum(square(model.w)).item() + pixels * model.sigma2, "",
-               kit::when(full, {68.21626099, 1e-5}));
+               kit::when(full, {fashion_mnist::kTotalVariance, 1e-5}));
   const Ppca<double> noiseless = ppca_with_noise(pca, model.latents(), 1e-9);
   double error = 0;
   in_parts(test, [&](const Tensor<double>& part) {
     error += sum(square(part - noiseless.decode(noiseless.encode(part)))).item();
   });
   lesson.check("test_error_without_noise", error / static_cast<double>(test.size()), "per pixel",
-               kit::when(full, {0.011985, 5e-7}));
+               kit::when(full, {fashion_mnist::kPcaTestError50, 5e-7}));
 }
 
 void run(kit::Lesson& lesson) {

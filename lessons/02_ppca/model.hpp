@@ -23,7 +23,8 @@ using lesson01::Pca;
 //     ln det C     = ln det M + (D - q) ln sigma^2                   (determinant lemma)
 //     y^T C^-1 y   = (|y|^2 - |L^-1 W^T y|^2) / sigma^2, M = L L^T   (Woodbury)
 //
-// V is Tensor, or any other type of value that has the same operations.
+// V is Tensor; with Var, whose values know what they were computed from (lesson 03), these lines
+// have a gradient.
 template <template <class> class V, class T>
 V<T> ppca_log_likelihood(const V<T>& y, const V<T>& w, const V<T>& sigma2) {
   const Index d = w.shape()[0];
