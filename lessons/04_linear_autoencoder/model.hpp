@@ -74,19 +74,27 @@ template <class T> T critical_level(const Pca<T>& pca, const std::vector<Index>&
   return sum(pca.variances).item() - sum(gather_rows(pca.variances, which)).item();
 }
 
-// The lowest eigenvalue of the Hessian there, when encoder and decoder are U^T and U.
-//
-// Mixing a_j u_j into the encoder's row i and b_j u_j into the decoder's column i, for a dropped j,
-// changes the loss by l_j a^2 - 2 l_j a b + l_i b^2 to second order, and different pairs do not
-// meet: the eigenvalues are l_i + l_j +- sqrt((l_j - l_i)^2 + 4 l_j^2). The lower is negative
-// exactly when l_j > l_i. Turning the code among its own k numbers leaves the loss as it is:
-// eigenvalue 0.
+// Mixing a u_j into the encoder's row i and b u_j into the decoder's column i, for a dropped j,
+// changes the loss by l_j a^2 - 2 l_j a b + l_i b^2 to second order. The second derivatives have
+// the eigenvalues l_i + l_j +- sqrt((l_j - l_i)^2 + 4 l_j^2), of which this is the lower, for kept
+// = l_i and dropped = l_j. It is negative exactly when l_j > l_i.
+inline double lower_eigenvalue(double kept, double dropped) {
+  return kept + dropped - std::hypot(dropped - kept, 2 * dropped);
+}
+
+// The lowest eigenvalue of the Hessian at such a point, when encoder and decoder are U^T and U, for
+// variances l. Different pairs i, j as above do not meet; and turning the code among its own k
+// numbers leaves the loss as it is, with eigenvalue 0.
 inline double lowest_curvature(const std::vector<double>& l, const std::vector<Index>& which) {
+  const auto is_kept = [&which](Index j) {
+    return std::find(which.begin(), which.end(), j) != which.end();
+  };
   double lowest = 0;
   for (Index i : which)
-    for (Index j = 0; j < std::ssize(l); ++j)
-      if (std::find(which.begin(), which.end(), j) == which.end())
-        lowest = std::min(lowest, l[i] + l[j] - std::hypot(l[j] - l[i], 2 * l[j]));
+    for (Index j = 0; j < std::ssize(l); ++j) {
+      if (is_kept(j)) continue;
+      lowest = std::min(lowest, lower_eigenvalue(l[i], l[j]));
+    }
   return lowest;
 }
 
