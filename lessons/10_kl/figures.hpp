@@ -8,6 +8,7 @@
 #include "lessons/10_kl/model.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
+#include "nn/distributions.hpp"
 
 // The figures of lesson 10.
 namespace gradus::lesson10 {

@@ -5,19 +5,27 @@
 
 #include <fmt/core.h>
 
+#include "autograd/tape.hpp"
+#include "lessons/02_ppca/model.hpp"
 #include "lessons/10_kl/figures.hpp"
 #include "lessons/10_kl/model.hpp"
 #include "lessons/common/estimates.hpp"
 #include "lessons/common/scalar_normal.hpp"
 #include "lessons/common/toy.hpp"
 #include "lessons/kit/lesson.hpp"
+#include "nn/distributions.hpp"
+#include "tensor/elementwise.hpp"
+#include "tensor/layout.hpp"
+#include "tensor/matmul.hpp"
+#include "tensor/random.hpp"
+#include "tensor/reduce.hpp"
 
 namespace gradus::lesson10 {
 namespace {
 
 using Numbers = Tensor<double>;
 
-// Tables: the binomial and the uniform on {0, 1, 2}, and the uniform as the slides print it.
+// Tables: the binomial and the uniform on {0, 1, 2}, and the uniform as it is often printed.
 void compare_tables(kit::Lesson& lesson) {
   const Numbers p({3}, {0.36, 0.48, 0.16});
   const Numbers q = full<double>({3}, 1.0 / 3);
@@ -175,12 +183,10 @@ void fit_two_modes(kit::Lesson& lesson) {
 void revisit_ppca(kit::Lesson& lesson) {
   Rng rng(lesson.options().seed);
   const Numbers x = toy_points(kToyVariances, 500, rng);
-  const Numbers s = matmul_tn(x, x) / 500.0;  // the covariance: the mean is 0
-  const auto [values, vectors] = symmetric_eigen(s);
-  const double noise = mean(slice(values, 0, 2, 5)).item();  // pPCA's sigma^2 with 2 components
-  const Numbers spread({5, 1}, {values(0), values(1), noise, noise, noise});
-  const MultivariateNormal<double> p{Numbers({5}), s};
-  const MultivariateNormal<double> q{Numbers({5}), matmul_tn(vectors * spread, vectors)};
+  const lesson02::Ppca<double> model = lesson02::fit_ppca(lesson02::fit_pca(x), 2);
+  const Numbers covariance = matmul_tn(x, x) / 500.0;  // of the points, whose mean is 0
+  const MultivariateNormal<double> p{Numbers({5}), covariance};
+  const MultivariateNormal<double> q{model.mean, model.covariance()};
   lesson.check("toy_log_likelihood_full", mean(p.log_prob(x)).item(), "nats",
                kit::Expected{toy_log_likelihood(4), 1e-12});
   lesson.check("toy_log_likelihood_ppca", mean(q.log_prob(x)).item(), "nats",

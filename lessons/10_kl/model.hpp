@@ -63,11 +63,12 @@ template <class T> struct NormalMixture {
 };
 
 // 1/2 N(-2, 1/4) + 1/2 N(2, 1/4), and both divergences between it and a normal q: sums over a grid
-// that is fine and long enough for them to be integrals to 1e-12.
+// that for a q as wide as p, or narrower, is fine and long enough for them to be integrals to
+// 1e-12.
 template <class T> struct TwoModes {
   static constexpr T kStep = T(0.01);
 
-  Tensor<T> x = (arange<T>(2401) * kStep - T(12)).reshape({-1, 1});  // (N, 1), from -12 to 12
+  Tensor<T> x = (arange<T>(4001) * kStep - T(20)).reshape({-1, 1});  // (N, 1), from -20 to 20
   NormalMixture<T> p{full<T>({2}, 0.5), Tensor<T>({2}, {-2, 2}), log(full<T>({2}, 0.25))};
   Var<T> log_p = p.log_prob(x);  // (N)
 
