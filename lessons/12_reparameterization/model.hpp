@@ -41,9 +41,12 @@ struct Observation {
   double x;
 };
 
-// By the score; and along the path, with the KL to the prior sampled, with it on paper, and with
-// q's parameters held still in ln q.
-enum class ElboEstimator { kScore, kMonteCarlo, kAnalyticKl, kPath };
+enum class ElboEstimator {
+  kScore,       // by the score: the sample is held fixed, its probability moves
+  kMonteCarlo,  // along the path of the sample, with the KL to the prior sampled too
+  kAnalyticKl,  // along the path, with that KL on paper
+  kPath,        // along the path, with q's parameters held still in ln q: the path derivative
+};
 
 // What to differentiate with respect to q's parameters for an estimate of the ELBO's gradient, for
 // each sample: (S). All but kScore have the value of an ELBO at that sample too. The baseline is
