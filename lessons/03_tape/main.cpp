@@ -9,6 +9,7 @@
 
 #include "autograd/gradcheck.hpp"
 #include "autograd/operations.hpp"
+#include "autograd/tape.hpp"
 #include "lessons/02_ppca/model.hpp"
 #include "lessons/03_tape/figures.hpp"
 #include "lessons/03_tape/instruments.hpp"
@@ -17,6 +18,10 @@
 #include "lessons/kit/graph.hpp"
 #include "lessons/kit/lesson.hpp"
 #include "nn/optimizers.hpp"
+#include "tensor/elementwise.hpp"
+#include "tensor/matmul.hpp"
+#include "tensor/random.hpp"
+#include "tensor/reduce.hpp"
 
 namespace gradus::lesson03 {
 namespace {
