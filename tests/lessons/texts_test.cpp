@@ -15,9 +15,8 @@
 //   - a block of C++ stands under the name of the file that it is quoted from,
 //         <!-- lessons/01_pca/model.hpp -->
 //     and is found there, line by line, but for its indentation;
-//   - a decimal number of three digits or more, anywhere else in the text, is a rounding of a
-//   number
-//     in the results.json beside it, which a default run has written, or in an earlier lesson's;
+//   - a decimal number of three digits or more, anywhere else in the text, is a rounding of one in
+//     the results.json beside it, which a default run has written, or in an earlier lesson's;
 //   - that results.json agrees with the last default run of the program here.
 namespace gradus {
 namespace {
