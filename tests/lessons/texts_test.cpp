@@ -115,9 +115,11 @@ std::vector<double> known_numbers(const fs::path& lesson) {
   return numbers;
 }
 
-// The decimal numbers of a text that have at least three digits, without those in front of them
-// that say nothing.
-std::vector<std::string> numbers_in(const std::string& prose) {
+// The decimal numbers of a text that have at least three digits, not counting zeros in front. The
+// version of a program, as in "PyTorch 1.13", is no number.
+std::vector<std::string> numbers_in(const std::string& text) {
+  const std::regex version("(PyTorch|NumPy)\\s[0-9.]*[0-9]");
+  const std::string prose = std::regex_replace(text, version, "$1");
   std::vector<std::string> numbers;
   const std::regex pattern("[0-9]+\\.[0-9]+(e[-+]?[0-9]+)?");
   for (std::sregex_iterator it(prose.begin(), prose.end(), pattern), end; it != end; ++it) {
