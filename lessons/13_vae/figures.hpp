@@ -9,26 +9,29 @@
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
 #include "lessons/kit/training.hpp"
-#include "tensor/layout.hpp"
 
 // The figures of lesson 13.
 namespace gradus::lesson13 {
 
-// Rows (N, D) as images of the data's size.
-inline Tensor<float> as_images(const std::vector<Tensor<float>>& rows, const kit::ImageData& data) {
-  return concatenate(rows).reshape({-1, data.height, data.width});
-}
+// The names of the scores of the models on test images, in nats per image. An autoencoder has only
+// the second.
+inline const std::string kNegativeElbo = "-ELBO";
+inline const std::string kNegativeLogProb = "-ln p(x|z)";
+inline const std::string kKl = "KL";
 
 // The scores after each epoch, between the two walls that they cannot pass. There is nothing to
 // draw before the first.
 inline void draw_history(kit::Lesson& lesson, const kit::History& history, double entropy,
                          double dead) {
-  if (history.at("-ELBO").size() < 2) return;
+  if (history.at(kNegativeElbo).size() < 2) return;
   std::vector<kit::Series> series;
-  for (const std::string name : {"-ELBO", "reconstruction", "KL"}) {
-    const std::vector<double>& scores = history.at(name);
-    series.push_back({.label = name, .y = {scores.begin() + 1, scores.end()}});
-  }
+  const auto add = [&](const std::string& label, const std::string& score) {
+    const std::vector<double>& scores = history.at(score);
+    series.push_back({.label = label, .y = {scores.begin() + 1, scores.end()}});
+  };
+  add("-ELBO", kNegativeElbo);
+  add("reconstruction", kNegativeLogProb);
+  add("KL", kKl);
   kit::plot(lesson, "elbo",
             {.title = "The negative ELBO and its two parts on test images",
              .x_label = "epoch",
@@ -45,14 +48,14 @@ inline void draw_reconstructions(kit::Lesson& lesson, const Tensor<float>& image
                .note = "the mean of p(x|z) is smooth; images drawn from it are not",
                .columns = images.extent(0),
                .row_captions = {"image", "mean", "drawn"}},
-              as_images({images, means, drawn}, data));
+              data.as_images<float>({images, means, drawn}));
 }
 
 inline void draw_samples(kit::Lesson& lesson, const Tensor<float>& samples,
                          const kit::ImageData& data) {
   kit::images(lesson, "samples",
               {.title = "Images that never were: decoded from z drawn from N(0, I)", .columns = 12},
-              as_images({samples}, data));
+              data.as_images<float>({samples}));
 }
 
 // Two rows of samples of each model.
@@ -62,7 +65,7 @@ inline void draw_samples_compared(kit::Lesson& lesson, const Tensor<float>& of_v
               {.title = "Decoded from the same z, drawn from N(0, I)",
                .columns = of_vae.extent(0) / 2,
                .row_captions = {"VAE", "VAE", "autoencoder", "autoencoder"}},
-              as_images({of_vae, of_autoencoder}, data));
+              data.as_images<float>({of_vae, of_autoencoder}));
 }
 
 inline void draw_interpolations(kit::Lesson& lesson, const Tensor<float>& of_vae,
@@ -71,7 +74,7 @@ inline void draw_interpolations(kit::Lesson& lesson, const Tensor<float>& of_vae
               {.title = "From one test image to another, along the line between their codes",
                .columns = of_vae.extent(0),
                .row_captions = {"VAE", "autoencoder"}},
-              as_images({of_vae, of_autoencoder}, data));
+              data.as_images<float>({of_vae, of_autoencoder}));
 }
 
 // What a model with two latents decodes all over the plane.
@@ -81,16 +84,15 @@ inline void draw_manifold(kit::Lesson& lesson, const Vae<float>& vae, const kit:
               {.title = "Every image that two numbers can say",
                .note = "decoded from a grid of quantiles of N(0, 1): z1 to the right, z2 upwards",
                .columns = kSide},
-              as_images({vae.decoded(quantile_grid<float>(kSide))}, data));
+              data.as_images<float>({vae.decoded(quantile_grid<float>(kSide))}));
 }
 
 // Where a model with two latents puts the test images.
 inline void draw_map(kit::Lesson& lesson, const std::string& name, const std::string& title,
                      const Vae<float>& vae, const kit::ImageData& data) {
   const Tensor<float> z = vae.encode(first(5000, data.test_images)).mean.value();  // (N, 2)
-  const std::vector<Index> labels(data.test_labels.begin(), data.test_labels.begin() + z.extent(0));
-  kit::scatter(lesson, name, {.title = title, .x_label = "z1", .y_label = "z2"}, z, labels,
-               data.class_names);
+  kit::scatter(lesson, name, {.title = title, .x_label = "z1", .y_label = "z2"}, z,
+               data.first_test_labels(z.extent(0)), data.class_names);
 }
 
 }  // namespace gradus::lesson13

@@ -1,6 +1,7 @@
 #pragma once
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "autograd/tape.hpp"
 #include "lessons/13_vae/model.hpp"
@@ -42,7 +43,7 @@ double moved_by_noise(const Vae<T>& vae, const Tensor<T>& x, double sigma, Rng& 
         const Tensor<T> noisy = part + rng.normal<T>(part.shape()) * static_cast<T>(sigma);
         total += sum(square(decoded(noisy) - decoded(part))).item();
       },
-      1000);
+      kEvaluatedAtOnce);
   return total / static_cast<double>(x.size());
 }
 

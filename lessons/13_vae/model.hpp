@@ -4,7 +4,6 @@
 #include "nn/distributions.hpp"
 #include "nn/layers.hpp"
 #include "nn/parameters.hpp"
-#include "tensor/matmul.hpp"
 #include "tensor/random.hpp"
 #include "tensor/reduce.hpp"
 
@@ -65,9 +64,10 @@ template <class T> class Vae {
   // ln p(x|z) at z = m(x): what an autoencoder of the same layers is trained by. No bound.  (N)
   Var<T> log_prob_at_mean(const Tensor<T>& x) const { return decode(encode(x).mean).log_prob(x); }
 
-  Elbo<T> objective(Objective what, const Tensor<T>& x, Rng& rng) const {
-    if (what == Objective::kElbo) return elbo(x, rng);
-    return {log_prob_at_mean(x), Tensor<T>({x.extent(0)})};
+  // What training maximises the mean of.  (N, D) -> (N)
+  Var<T> per_image_objective(Objective what, const Tensor<T>& x, Rng& rng) const {
+    if (what == Objective::kElbo) return elbo(x, rng).total();
+    return log_prob_at_mean(x);
   }
 
   // z without an image, from p(z), and z for an image, from q(z|x): (N, K).
@@ -92,33 +92,45 @@ template <class T> class Vae {
 };
 
 // The ELBO's parts, averaged over a set of images, in nats per image.
-struct Score {
-  double reconstruction = 0, kl = 0;
+struct ElboMeans {
+  double reconstruction = 0;  // ln p(x|z)
+  double kl = 0;
 
   double negative_elbo() const { return kl - reconstruction; }
 };
 
-// Scores a model by one z for each image, in parts of 1,000. No tape is alive: this only computes.
-template <class T>
-Score evaluate(const Vae<T>& vae, Objective what, const Tensor<T>& images, Rng rng) {
-  Score total;
+// How many images are evaluated at a time. No tape is alive then: this only computes.
+inline constexpr Index kEvaluatedAtOnce = 1000;
+
+// The ELBO of a model, by one z for each image.
+template <class T> ElboMeans evaluate(const Vae<T>& vae, const Tensor<T>& images, Rng rng) {
+  ElboMeans total;
   in_parts(
       images,
       [&](const Tensor<T>& x) {
-        const Elbo<T> part = vae.objective(what, x, rng);
+        const Elbo<T> part = vae.elbo(x, rng);
         total.reconstruction += sum(part.reconstruction).item();
         total.kl += sum(part.kl).item();
       },
-      1000);
+      kEvaluatedAtOnce);
   const double n = static_cast<double>(images.extent(0));
   return {total.reconstruction / n, total.kl / n};
+}
+
+// The mean over images of ln p(x|z) at z = m(x), in nats: what an autoencoder is worth.
+template <class T> double mean_log_prob_at_mean(const Vae<T>& vae, const Tensor<T>& images) {
+  double total = 0;
+  in_parts(
+      images, [&](const Tensor<T>& x) { total += sum(vae.log_prob_at_mean(x)).item(); },
+      kEvaluatedAtOnce);
+  return total / static_cast<double>(images.extent(0));
 }
 
 // n images on the straight line from the code of the first of two images (2, D) to that of the
 // other.
 template <class T> Tensor<T> interpolate(const Vae<T>& vae, const Tensor<T>& ends, Index n) {
   const Tensor<T> codes = vae.encode(ends).mean.value();  // (2, K)
-  return vae.decoded(matmul(weights_between<T>(n), codes));
+  return vae.decoded(points_between(codes, n));
 }
 
 }  // namespace gradus::lesson13

@@ -27,11 +27,4 @@ template <class T> Tensor<T> points_between(const Tensor<T>& ends, Index n) {
   return matmul(weights, ends);
 }
 
-// The weights of two ends at n points at equal steps from the one to the other, (n, 2): 1 - t and
-// t. Times the ends, (2, K), they give the points, (n, K).
-template <class T> Tensor<T> weights_between(Index n) {
-  const Tensor<T> t = (arange<T>(n) / static_cast<T>(n - 1)).reshape({n, 1});
-  return concatenate(std::vector{T(1) - t, t}, 1);
-}
-
 }  // namespace gradus
