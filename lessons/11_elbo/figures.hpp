@@ -5,9 +5,12 @@
 #include <fmt/core.h>
 
 #include "lessons/11_elbo/model.hpp"
+#include "lessons/common/linear_gaussian.hpp"
 #include "lessons/common/scalar_normal.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
+#include "tensor/elementwise.hpp"
+#include "tensor/layout.hpp"
 
 // The figures of lesson 11.
 namespace gradus::lesson11 {

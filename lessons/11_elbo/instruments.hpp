@@ -2,6 +2,10 @@
 #include <vector>
 
 #include "lessons/11_elbo/model.hpp"
+#include "tensor/elementwise.hpp"
+#include "tensor/layout.hpp"
+#include "tensor/matmul.hpp"
+#include "tensor/reduce.hpp"
 
 // Other ways to what the tape finds in a hidden Markov model.
 //

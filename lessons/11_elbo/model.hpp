@@ -12,8 +12,6 @@
 //     N examples, K values of a latent, T steps of a sequence
 namespace gradus::lesson11 {
 
-// The latent number.
-using gradus::LinearGaussian;
 using lesson10::kl_by_sum;
 
 // ELBO(q) = sum_z q(z) (ln p(x, z) - ln q(z)), where z takes K values: minus the divergence of q
@@ -45,7 +43,8 @@ template <class T> struct Hmm {
   Var<T> log_evidence(const Var<T>& scores) const {
     Var<T> a = log_start + slice(scores, 0, 0, 1);  // (1, K)
     for (Index t = 1; t < scores.shape()[0]; ++t)
-      a = logsumexp(transpose(a) + log_transition, {0}, true) + slice(scores, 0, t, t + 1);
+      a = logsumexp(transpose(a) + log_transition, {0}, /*keepdims=*/true) +
+          slice(scores, 0, t, t + 1);
     return logsumexp(a);
   }
 
