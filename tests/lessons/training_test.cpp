@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -331,30 +332,38 @@ TEST_F(KitTraining, KnowsItsStepsFromTheFirstMinibatchesOn) {
             "");
 }
 
-// Ten examples, four at a time, for eight steps: 4, 4 and 2 of one epoch, the same of another, and
-// two of a third.
+// Ten examples, four at a time: 4, 4 and 2 are an epoch. Nine steps are three epochs, and no
+// permutation more is drawn; eight end before the last two examples.
 TEST_F(KitTraining, StepsDealAllExamplesAgainAndAgain) {
   const Outcome outcome = run_lesson({}, [](Lesson& lesson, Outcome&) {
     const Tensor<float> examples = arange<float>(10).reshape({10, 1});
-    Rng rng(3), same(3);
-    std::vector<float> dealt, expected;
-    Steps steps(lesson, "training", 8);
-    Index done = 0;
-    for (const Tensor<float>& x : steps.minibatches(examples, 4, rng)) {
-      EXPECT_EQ(steps.done(), done);
-      ++done;
-      dealt.insert(dealt.end(), x.begin(), x.end());
+    for (const auto& [count, size] : {std::pair{8, 28}, std::pair{9, 30}}) {
+      Rng rng(3), same(3);
+      std::vector<float> dealt, expected;
+      Steps steps(lesson, "training", count);
+      Index done = 0;
+      for (const Tensor<float>& x : steps.minibatches(examples, 4, rng)) {
+        EXPECT_EQ(steps.done(), done);
+        ++done;
+        dealt.insert(dealt.end(), x.begin(), x.end());
+      }
+      EXPECT_EQ(steps.done(), count);
+      for (int epoch = 0; epoch < 3; ++epoch)
+        for (const Tensor<float>& x : nn::minibatches(examples, 4, same))
+          expected.insert(expected.end(), x.begin(), x.end());
+      expected.resize(size);
+      EXPECT_EQ(dealt, expected);
+      EXPECT_EQ(rng.state(), same.state());
     }
-    EXPECT_EQ(steps.done(), 8);
-    for (int epoch = 0; epoch < 3; ++epoch)
-      for (const Tensor<float>& x : nn::minibatches(examples, 4, same))
-        expected.insert(expected.end(), x.begin(), x.end());
-    expected.resize(10 + 10 + 8);
-    EXPECT_EQ(dealt, expected);
-    EXPECT_EQ(rng.state(), same.state());  // and no permutation more
+  });
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+}
 
+TEST_F(KitTraining, NoStepsDealNothing) {
+  const Outcome outcome = run_lesson({}, [](Lesson& lesson, Outcome&) {
+    Rng rng(3);
     Steps none(lesson, "training", 0);
-    for ([[maybe_unused]] const Tensor<float>& x : none.minibatches(examples, 4, rng))
+    for ([[maybe_unused]] const Tensor<float>& x : none.minibatches(Tensor<float>({4, 1}), 2, rng))
       ADD_FAILURE();
   });
   EXPECT_EQ(outcome.status, 0) << outcome.err;
