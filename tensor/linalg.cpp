@@ -177,11 +177,11 @@ void diagonalize(Tridiagonal& t) {
 }
 
 // Throws Error when there is a NaN or an infinity.
-template <class T> double largest_magnitude(const char* operation, const Tensor<T>& matrix) {
+double largest_magnitude(const char* operation, const Tensor<double>& matrix) {
   double largest = 0;
-  for (T x : matrix) {
+  for (double x : matrix) {
     if (!std::isfinite(x)) fail("{}: the matrix {} holds {}", operation, matrix.shape(), x);
-    largest = std::max(largest, std::fabs(double{x}));
+    largest = std::max(largest, std::fabs(x));
   }
   return largest;
 }
@@ -278,12 +278,13 @@ template <class T> Tensor<T> log_determinant(const Tensor<T>& a) {
 
 template <class T> SymmetricEigen<T> symmetric_eigen(const Tensor<T>& matrix) {
   const Index n = square_extent("symmetric_eigen", matrix);
-  const double largest = largest_magnitude("symmetric_eigen", matrix);
+  const Tensor<double> a = mirrored(cast<double>(matrix));
+  const double largest = largest_magnitude("symmetric_eigen", a);
   // A power of 2 near the largest element: divided by it, no square overflows, and no digit is
   // lost.
   const double scale = largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1;
 
-  Tridiagonal t = tridiagonalize(mirrored(tril(cast<double>(matrix)) / scale));
+  Tridiagonal t = tridiagonalize(a / scale);
   diagonalize(t);
 
   std::vector<Index> order(n);
