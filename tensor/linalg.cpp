@@ -74,8 +74,11 @@ void reflect_rows(double* z, Index size, Index n, double tau, const std::vector<
 }
 
 // Householder's way: the reflection H = I - tau v v^T of the coordinates after k, with tau = 2 /
-// v^T v and v = x -+ |x| e_1, takes the column x below a_kk to (+-|x|, 0, ..., 0).
+// v^T v and v = x -+ |x| e_1, takes the column x below a_kk to (+-|x|, 0, ..., 0). A column that is
+// negligible counts as 0: beside an element in [1, 2) it changes no digit, and tau would overflow.
+// REQUIRES: no element of the matrix has a magnitude of 2 or more.
 Tridiagonal tridiagonalize(Tensor<double> matrix) {
+  constexpr double kNegligible = 0x1p-500;
   const Index n = matrix.shape()[0];
   Tridiagonal t{std::vector<double>(n), std::vector<double>(n), identity<double>(n)};
   double* a = matrix.mutable_data();
@@ -91,10 +94,10 @@ Tridiagonal tridiagonalize(Tensor<double> matrix) {
     const double* x = a + k * n + k + 1;  // the row beside a_kk, which is the column below it
     std::copy_n(x, size, v.begin());
     const double norm = std::sqrt(dot(size, v, v));
+    if (norm < kNegligible) continue;  // t.e[k] is 0
+
     t.e[k] = v[0] > 0 ? -norm : norm;  // the sign with which v[0] does not cancel
     v[0] -= t.e[k];
-    if (norm == 0) continue;
-
     const double tau = 2 / dot(size, v, v);
     reflect_symmetric(a + (k + 1) * n + k + 1, size, n, tau, v, p);
     reflect_rows(z + (k + 1) * n, size, n, tau, v, p);
@@ -280,8 +283,8 @@ template <class T> SymmetricEigen<T> symmetric_eigen(const Tensor<T>& matrix) {
   const Index n = square_extent("symmetric_eigen", matrix);
   const Tensor<double> a = mirrored(cast<double>(matrix));
   const double largest = largest_magnitude("symmetric_eigen", a);
-  // A power of 2 near the largest element: divided by it, no square overflows, and no digit is
-  // lost.
+  // A power of 2: divided by it, the largest magnitude is in [1, 2), so that no square overflows,
+  // and no digit is lost.
   const double scale = largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1;
 
   Tridiagonal t = tridiagonalize(a / scale);

@@ -369,6 +369,91 @@ TEST(LinalgOfDouble, EigenOfHugeAndTinyMatricesScales) {
   }
 }
 
+// Numbers below the diagonal whose squares are 0 in double, beside others of ordinary size.
+TEST(LinalgOfDouble, EigenOfATinyColumnTakesItForZeros) {
+  const auto eigen = symmetric_eigen(Tensor<double>({2, 2}, {1, 1e-160, 1e-160, 0.5}));
+  EXPECT_EQ(eigen.values(0), 1);
+  EXPECT_EQ(eigen.values(1), 0.5);
+  EXPECT_EQ(eigen.vectors.to_vector(), identity<double>(2).to_vector());
+}
+
+// The Gaussian kernel exp(-d^2 / 2) of the points 0, 27 and 28: the first is alone (1), the others
+// have the matrix (1, r; r, 1) with r = exp(-1/2), whose eigenvalues are 1 + r and 1 - r.
+TEST(LinalgOfDouble, EigenOfAKernelMatrixOfFarPoints) {
+  const double points[] = {0, 27, 28};
+  Tensor<double> a(Shape{3, 3});
+  for (Index i = 0; i < 3; ++i) {
+    for (Index j = 0; j < 3; ++j) {
+      const double d = points[i] - points[j];
+      a.set({i, j}, std::exp(-d * d / 2));
+    }
+  }
+  const auto eigen = symmetric_eigen(a);
+  EXPECT_NEAR(eigen.values(0), 1 + std::exp(-0.5), 1e-15);
+  EXPECT_NEAR(eigen.values(1), 1, 1e-15);
+  EXPECT_NEAR(eigen.values(2), 1 - std::exp(-0.5), 1e-15);
+  Linalg<double>::expect_eigen(a, eigen, 1e-15);
+}
+
+// Rows and columns of very different sizes: element (i, j) is multiplied by g_i g_j.
+TEST(LinalgOfDouble, EigenOfGradedMatrices) {
+  std::mt19937 engine(11);
+  for (int i = 0; i < 2000; ++i) {
+    const Index n = 1 + engine() % 8;
+    std::uniform_real_distribution<double> exponent(-static_cast<double>(engine() % 150), 0);
+    std::vector<double> g(n);
+    for (double& x : g) x = std::pow(10, exponent(engine));
+    auto a = symmetric<double>(n, i);
+    for (Index j = 0; j < n * n; ++j) a.mutable_data()[j] *= g[j / n] * g[j % n];
+    SCOPED_TRACE(i);
+    Linalg<double>::expect_eigen(a, symmetric_eigen(a), 4 * n * 0x1p-52);
+  }
+}
+
+// Numbers of all sizes, most of them so small that their squares are 0, wherever they stand.
+TEST(LinalgOfDouble, EigenOfMatricesWithTinyNumbers) {
+  std::mt19937 engine(12);
+  std::uniform_real_distribution<double> exponent(-250, 0);
+  for (int i = 0; i < 2000; ++i) {
+    const Index n = 1 + engine() % 8;
+    auto a = symmetric<double>(n, i);
+    for (Index j = 0; j < n; ++j) {
+      for (Index k = 0; k <= j; ++k) {
+        const double x = a(j, k) * std::pow(10, exponent(engine));
+        a.set({j, k}, x);
+        a.set({k, j}, x);
+      }
+    }
+    SCOPED_TRACE(i);
+    Linalg<double>::expect_eigen(a, symmetric_eigen(a), 4 * n * 0x1p-52);
+  }
+}
+
+// Q^T D Q, by random rotations, for eigenvalues that differ by 1e-14 or so, or not at all.
+TEST(LinalgOfDouble, EigenOfClusteredValues) {
+  std::mt19937 engine(13);
+  std::uniform_real_distribution<double> uniform(0, 1);
+  for (int i = 0; i < 1000; ++i) {
+    const Index n = 2 + engine() % 7;
+    Tensor<double> a(Shape{n, n});
+    for (Index j = 0; j < n; ++j) a.set({j, j}, 1 + 1e-14 * static_cast<double>(engine() % 3));
+    a.set({0, 0}, 1e-3);
+    for (Index j = 0; j + 1 < n; ++j) {
+      Tensor<double> q = identity<double>(n);
+      const double angle = uniform(engine);
+      q.set({j, j}, std::cos(angle));
+      q.set({j + 1, j + 1}, std::cos(angle));
+      q.set({j + 1, j}, std::sin(angle));
+      q.set({j, j + 1}, -std::sin(angle));
+      a = times(times(q, a), q, true);
+    }
+    for (Index j = 0; j < n; ++j)
+      for (Index k = 0; k < j; ++k) a.set({k, j}, a(j, k));  // so that it is exactly symmetric
+    SCOPED_TRACE(i);
+    Linalg<double>::expect_eigen(a, symmetric_eigen(a), 4 * n * 0x1p-52);
+  }
+}
+
 // The Wilkinson matrix W21+: pairs of eigenvalues that agree to 14 digits. The largest is
 // 10.746194182903393 (Wilkinson, The Algebraic Eigenvalue Problem, 5.45).
 TEST(LinalgOfDouble, EigenOfTheWilkinsonMatrix) {
