@@ -81,7 +81,13 @@ double normal_quantile(double p) {
 }
 
 double Rng::uniform(double low, double high) {
-  return low + (high - low) * (static_cast<double>(engine_() >> 11) * 0x1p-53);
+  if (!(low <= high && std::isfinite(low) && std::isfinite(high)))
+    fail("Rng::uniform: [{}, {}) is not an interval of finite numbers", low, high);
+
+  const double u = static_cast<double>(engine_() >> 11) * 0x1p-53;
+  const double width = high - low;
+  const double x = std::isfinite(width) ? low + width * u : low * (1 - u) + high * u;
+  return x < high ? x : std::nextafter(high, low);  // rounding may have given high
 }
 
 double Rng::normal() {

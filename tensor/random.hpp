@@ -22,7 +22,8 @@ class Rng {
  public:
   explicit Rng(std::uint64_t seed) : engine_(seed) {}
 
-  // Uniform on [low, high), in steps of 2^-53 (high - low).
+  // Uniform on [low, high), in steps of 2^-53 (high - low), rounded; low where high is the same.
+  // Throws Error unless low <= high and both are finite.
   double uniform(double low = 0, double high = 1);
 
   // Standard normal: the quantile of a uniform number from inside (0, 1).
@@ -31,7 +32,8 @@ class Rng {
   // Uniform on {0, ..., n - 1}. Throws Error unless n > 0.
   Index integer(Index n);
 
-  // A tensor of uniform numbers, from [low, high) also when they are rounded to T.
+  // A tensor of uniform numbers, rounded to T: from [low, high) as these are when rounded. Throws
+  // Error as the other does.
   template <class T> Tensor<T> uniform(const Shape& shape, double low = 0, double high = 1);
 
   // A tensor of standard normal numbers.

@@ -210,6 +210,40 @@ TEST(Rng, PermutationsHoldEveryIndexOnce) {
   }
 }
 
+// Where high is the next number after low, only low is in [low, high): without care, every second
+// number is rounded to high.
+TEST(Rng, UniformNumbersNeverReachTheUpperEnd) {
+  Rng rng(17);
+  for (double low : {1.0, -2.0, 0.0, 1e300}) {
+    const double high = std::nextafter(low, INFINITY);
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(rng.uniform(low, high), low);
+  }
+  EXPECT_EQ(rng.uniform(3, 3), 3);
+}
+
+TEST(Rng, UniformNumbersOfTheWidestIntervalAreFinite) {
+  Rng rng(18);
+  double smallest = 0;
+  double largest = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const double x = rng.uniform(-1.7e308, 1.7e308);
+    smallest = std::min(smallest, x);
+    largest = std::max(largest, x);
+  }
+  EXPECT_GE(smallest, -1.7e308);
+  EXPECT_LT(smallest, -1.6e308);
+  EXPECT_GT(largest, 1.6e308);
+  EXPECT_LT(largest, 1.7e308);
+}
+
+TEST(Rng, RefusesAnIntervalThatIsNone) {
+  Rng rng(19);
+  EXPECT_EQ(error_of([&] { rng.uniform(2, 1); }),
+            "Rng::uniform: [2, 1) is not an interval of finite numbers");
+  EXPECT_THROW(rng.uniform(0, NAN), Error);
+  EXPECT_THROW(rng.uniform(-INFINITY, 0), Error);
+}
+
 TEST(Rng, RefusesImpossibleCounts) {
   Rng rng(9);
   EXPECT_EQ(error_of([&] { rng.integer(0); }), "Rng::integer: n = 0; it must be positive");
