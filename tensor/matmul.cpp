@@ -351,7 +351,7 @@ Tensor<T> product(const char* operation, const Tensor<T>& x, bool transpose_x, c
   if (k != inner)
     fail("{}: {} x {}: inner dimensions {} and {} differ.{}", operation, x.shape(), y.shape(), k,
          inner, suggestion(x.shape(), transpose_x, y.shape(), transpose_y));
-  if (m * n * k == 0) return Tensor<T>({m, n});
+  if (m == 0 || n == 0 || k == 0) return Tensor<T>({m, n});  // m n k may overflow
 
   View<T> a{x.data(), x.shape()[1], 1};
   View<T> b{y.data(), y.shape()[1], 1};

@@ -149,6 +149,15 @@ TYPED_TEST(Matmul, OfShapesWithoutElementsIsEmptyOrZero) {
               ::testing::Each(0));
 }
 
+// m n k would overflow, although there is nothing to multiply.
+TYPED_TEST(Matmul, OfAResultThatIsTooLargeIsRefused) {
+  const Index n = Index{1} << 40;
+  EXPECT_EQ(error_of([&] {
+              matmul(Tensor<TypeParam>(Shape{n, 0}), Tensor<TypeParam>(Shape{0, n}));
+            }),
+            "shape (1099511627776, 1099511627776): the number of elements overflows");
+}
+
 TYPED_TEST(Matmul, NaiveIsTheDefinition) {
   const Tensor<TypeParam> a({2, 3}, {1, 2, 3, 4, 5, 6}), b({3, 2}, {7, 8, 9, 10, 11, 12});
   EXPECT_THAT(matmul_naive(a, b).to_vector(), ::testing::ElementsAre(58, 64, 139, 154));
