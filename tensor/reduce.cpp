@@ -14,6 +14,7 @@
 namespace gradus {
 namespace {
 using detail::AxisView;
+using detail::BroadcastLoop;
 using detail::kPiece;
 
 // Sixteen running sums, which the compiler keeps in vector registers.
@@ -161,7 +162,25 @@ template <class T> Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape
   if (x.shape() == shape) return x;
   if (broadcast_shapes("broadcast_to", x.shape(), shape) != shape)
     fail("broadcast_to: {} does not broadcast to {}", x.shape(), shape);
-  return zip("broadcast_to", x, Tensor<T>::uninitialized(shape), [](T a, T) { return a; });
+
+  auto result = Tensor<T>::uninitialized(shape);
+  if (result.empty()) return result;
+
+  const BroadcastLoop loop("broadcast_to", x.shape(), shape);
+  const T* from = x.data();
+  T* to = result.mutable_data();
+  const Index grain = std::max<Index>(1, kPiece / loop.run);
+  parallel_for(loop.rows, grain, [&loop, from, to](Index begin, Index end) {
+    for (Index r = begin; r < end; ++r) {
+      const T* row = from + loop.offsets(r).first;
+      T* copy = to + r * loop.run;
+      if (loop.x_moves)
+        std::copy_n(row, loop.run, copy);
+      else
+        std::fill_n(copy, loop.run, *row);
+    }
+  });
+  return result;
 }
 
 #define GRADUS_INSTANTIATE(T)                                        \
