@@ -60,6 +60,9 @@ template <class T> Tensor<T> Tensor<T>::reshape(std::initializer_list<Index> ext
   std::vector<Index> known(extents);
   const auto unknown = std::find(known.begin(), known.end(), -1);
   if (unknown != known.end()) {
+    if (std::count(known.begin(), known.end(), -1) > 1)
+      fail("reshape: there is more than one -1 in {}", to_string(extents));
+
     *unknown = 1;
     const Index rest = Shape(known).size();
     if (rest == 0 || size() % rest != 0)
