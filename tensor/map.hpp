@@ -11,8 +11,6 @@
 // several threads, and the compiler turns the inner ones into vector code where it can with f.
 namespace gradus {
 namespace detail {
-constexpr Index kPiece = 1 << 13;  // elements that one thread takes at a time
-
 // A tensor seen as (outer, n, inner), of which n is along one axis.
 struct AxisView {
   AxisView(const Shape& shape, int axis);

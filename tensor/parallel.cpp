@@ -16,7 +16,8 @@
 
 namespace gradus {
 namespace {
-// Whether this thread is inside a piece: loops that it starts there run on it alone.
+// Whether this thread is inside a piece of a shared loop: loops that it starts there run on it
+// alone.
 thread_local bool inside_a_piece = false;
 
 // One call of parallel_for: pieces of `grain` elements of [0, n).
@@ -31,13 +32,14 @@ struct Loop {
   void run_piece(Index p) const { function(body, p * grain, std::min((p + 1) * grain, n)); }
 };
 
-// The workers and the one loop that they work on. Each thread has its share of the pieces, the same
-// in each loop over as many, so that its caches hold what it wrote there; then it helps the others.
-// The caller is thread 0.
+// The workers and the one loop that they work on. Each thread first takes the pieces of its own
+// share. In two loops of equally many pieces its share is the same, so that its caches may still
+// hold what it wrote. Then it takes what is left of the other threads' shares (work stealing). The
+// caller is thread 0.
 //
-// Invariant: loop_, failure_ and the shares' ends are written only while the gate is closed and
-// nobody is inside; a worker reads them only after it has entered. (A share's next piece is taken,
-// and failure_ set, by whoever is inside: the one is atomic, the other has its mutex.)
+// Invariant: a worker must enter through a gate before it reads the loop, and leaves when it is
+// done. loop_ and the shares' ends are written only while the gate is closed and nobody is inside.
+// The threads inside also write: a share's `next`, which is atomic, and failure_, under its mutex.
 //
 // Thread safety: any thread may call run.
 class Pool {
@@ -113,7 +115,8 @@ class Pool {
     announced_.notify_all();
   }
 
-  // Takes pieces until there are none: first from this thread's share, then from the others'.
+  // Takes pieces until there are none: first from this thread's share, then from the others' (work
+  // stealing).
   void take_pieces(Index thread) {
     const Index threads = std::ssize(shares_);
     inside_a_piece = true;
@@ -142,14 +145,15 @@ class Pool {
         take_pieces(thread);
         leave();
       }
-      wait_for_other_than(seen);
+      wait_for_announcement_after(seen);
       seen = announced_.load(std::memory_order_acquire);
     }
   }
 
-  // While a model trains the next loop comes soon, and waking up takes longer than that: a worker
-  // spins for a while before it sleeps.
-  void wait_for_other_than(unsigned seen) {
+  // Waits until there has been another announcement than the first `seen`. While a model trains,
+  // the next loop comes soon, and waking a sleeping thread would take longer than that. So a worker
+  // first looks again and again ("spins"), and sleeps only when that was in vain.
+  void wait_for_announcement_after(unsigned seen) {
     for (int spin = 0; spin < kSpins; ++spin) {
       if (announced_.load(std::memory_order_acquire) != seen) return;
       std::this_thread::yield();

@@ -3,10 +3,13 @@
 
 namespace gradus {
 // The number of threads that parallel_for uses: GRADUS_NUM_THREADS where that is set (throws Error
-// when it is no number from 1 to 256), otherwise the number of cores.
+// when it is no number from 1 to 256), otherwise the number of hardware threads, at most 256.
 int num_threads();
 
 namespace detail {
+// The number of elements that make a piece, where little is computed with each.
+constexpr Index kPiece = 1 << 13;
+
 using PieceFunction = void (*)(const void* body, Index begin, Index end);
 
 void run_pieces(Index n, Index grain, PieceFunction function, const void* body);
@@ -17,8 +20,9 @@ void run_pieces(Index n, Index grain, PieceFunction function, const void* body);
 // result that is computed piece by piece has the same bits on one thread and on many.
 //
 // The calling thread works too, and waits only for pieces that another thread has begun: a worker
-// that the system has not scheduled holds up nobody. A loop inside a loop, and a loop beside
-// another thread's loop, run on the calling thread alone. A piece's exception is rethrown here.
+// that the system has not scheduled holds up nobody. A loop runs on the calling thread alone when
+// it is started inside a piece of a loop that several threads share, or while another thread's loop
+// has the workers. A piece's exception is rethrown here.
 //
 // REQUIRES: grain > 0, and body may be called by several threads at a time.
 template <class Body> void parallel_for(Index n, Index grain, const Body& body) {

@@ -78,7 +78,7 @@ template <class T> Tensor<T>& Tensor<T>::operator+=(const Tensor& other) {
 
   T* x = mutable_data();
   const T* y = other.data();
-  parallel_for(size(), 1 << 13, [=](Index begin, Index end) {
+  parallel_for(size(), detail::kPiece, [x, y](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) x[i] += y[i];
   });
   return *this;
