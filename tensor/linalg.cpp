@@ -59,9 +59,11 @@ void reflect_symmetric(double* a, Index size, Index stride, double tau,
   for (Index i = 0; i < size; ++i) add_scaled(size, tau * v[i], a + i * stride, p.data());
   add_scaled(size, -tau / 2 * dot(size, p, v), v.data(), p.data());
 
-  parallel_for(size, std::max<Index>(1, 65536 / size), [&](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i)
+  const Index grain = std::max<Index>(1, 65536 / size);
+  parallel_for(size, grain, [a, size, stride, &v, &p](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) {
       for (Index j = 0; j < size; ++j) a[i * stride + j] -= v[i] * p[j] + p[i] * v[j];
+    }
   });
 }
 
@@ -105,8 +107,8 @@ Tridiagonal tridiagonalize(Tensor<double> matrix) {
   return t;
 }
 
-// The norm of T, by the size of whose last digits rounding has disturbed all of T.
-double largest_column(const Tridiagonal& t) {
+// How large T is: rounding disturbs all of its elements by about 2^-53 of this.
+double magnitude(const Tridiagonal& t) {
   double largest = 0;
   for (std::size_t i = 0; i < t.d.size(); ++i)
     largest = std::max(largest, std::fabs(t.d[i]) + std::fabs(t.e[i]));
@@ -125,15 +127,27 @@ void rotate(Index n, double c, double s, double* __restrict x, double* __restric
 
 // An implicit QL step with Wilkinson's shift on the rows and columns l, ..., m of T, which couple
 // with no others. A rotation of coordinates m - 1 and m brings the shift in; it puts a number (the
-// bulge) outside of the three diagonals, and further rotations chase that up to l and out.
+// bulge) outside of the three diagonals, and further rotations of i and i + 1, for i = m - 2, ...,
+// l, chase that up and out. The letters are those of EISPACK's imtql2:
+//   c, s   the cosine and sine of the rotation of i and i + 1
+//   f      the bulge: s e[i]
+//   b      what is left beside it of e[i]: c e[i]
+//   g      what the rotation turns, together with the bulge, into e[i + 1]
+//   r      the length of (f, g), the new e[i + 1]
+//   p      what the rotation adds to d[i + 1] and takes from d[i], so that the trace stays
+//   q      p / s
 void ql_step(Tridiagonal& t, Index l, Index m) {
   const Index n = std::ssize(t.d);
   std::vector<double>& d = t.d;
   std::vector<double>& e = t.e;
   double* rows = t.z.mutable_data();
 
+  // The shift is d[l] - correction: the eigenvalue of rows and columns l and l + 1 alone that is
+  // nearer to d[l].
   const double half = (d[l + 1] - d[l]) / (2 * e[l]);
-  double g = d[m] - d[l] + e[l] / (half + std::copysign(std::hypot(half, 1.0), half));
+  const double correction = e[l] / (half + std::copysign(std::hypot(half, 1.0), half));
+
+  double g = d[m] - d[l] + correction;  // d[m] less the shift
   double s = 1;
   double c = 1;
   double p = 0;
@@ -142,7 +156,7 @@ void ql_step(Tridiagonal& t, Index l, Index m) {
     const double b = c * e[i];
     const double r = std::hypot(f, g);
     e[i + 1] = r;
-    if (r == 0) {  // underflow has split the block
+    if (r == 0) {  // underflow has uncoupled i and i + 1
       d[i + 1] -= p;
       e[m] = 0;
       return;
@@ -150,11 +164,13 @@ void ql_step(Tridiagonal& t, Index l, Index m) {
 
     s = f / r;
     c = g / r;
-    g = d[i + 1] - p;
-    const double q = (d[i] - g) * s + 2 * c * b;
+
+    const double lowered = d[i + 1] - p;
+    const double q = (d[i] - lowered) * s + 2 * c * b;
     p = s * q;
-    d[i + 1] = g + p;
+    d[i + 1] = lowered + p;
     g = c * q - b;
+
     rotate(n, c, s, rows + i * n, rows + (i + 1) * n);
   }
 
@@ -163,18 +179,28 @@ void ql_step(Tridiagonal& t, Index l, Index m) {
   e[m] = 0;
 }
 
+// The largest m such that l, ..., m are coupled: each by an e that is more than noise.
+Index end_of_coupled(const Tridiagonal& t, Index l, double noise) {
+  const Index last = std::ssize(t.d) - 1;
+  Index m = l;
+  while (m < last && std::fabs(t.e[m]) > noise) ++m;
+  return m;
+}
+
 // Makes T diagonal by QL steps: d then holds the eigenvalues, and row i of z the eigenvector of
 // d[i].
 void diagonalize(Tridiagonal& t) {
-  const Index n = std::ssize(t.d);
-  const double noise = 0x1p-53 * largest_column(t);  // also where T itself is 0
-  for (Index l = 0; l < n; ++l) {
-    for (int step = 0;; ++step) {
-      Index m = l;  // the block l, ..., m does not split further
-      while (m < n - 1 && std::fabs(t.e[m]) > noise) ++m;
-      if (m == l) break;
-      if (step == 60) fail("symmetric_eigen: no convergence after 60 steps for one eigenvalue");
+  constexpr int kMaxSteps = 60;                 // for one eigenvalue
+  const double noise = 0x1p-53 * magnitude(t);  // an e that is no larger counts as 0
+  for (Index l = 0; l < std::ssize(t.d); ++l) {
+    int steps = 0;
+    Index m = end_of_coupled(t, l, noise);
+    while (m > l) {
+      if (steps == kMaxSteps)
+        fail("symmetric_eigen: no convergence after {} steps for one eigenvalue", kMaxSteps);
       ql_step(t, l, m);
+      ++steps;
+      m = end_of_coupled(t, l, noise);
     }
   }
 }
@@ -193,8 +219,9 @@ double largest_magnitude(const char* operation, const Tensor<double>& matrix) {
 Tensor<double> mirrored(Tensor<double> a) {
   const Index n = a.shape()[0];
   double* x = a.mutable_data();
-  for (Index i = 0; i < n; ++i)
+  for (Index i = 0; i < n; ++i) {
     for (Index j = 0; j < i; ++j) x[j * n + i] = x[i * n + j];
+  }
   return a;
 }
 
@@ -236,7 +263,7 @@ template <class T> Tensor<T> cholesky(const Tensor<T>& a) {
   return transpose(upper);
 }
 
-// Row i of the solution is (b_i - sum_j<i l_ij x_j) / l_ii, from the first row to the last.
+// From the first row to the last: x_i = (b_i - sum_{j < i} l_ij x_j) / l_ii.
 template <class T> Tensor<T> solve_lower(const Tensor<T>& l, const Tensor<T>& b) {
   check_triangular_system("solve_lower", l, b);
   const Index n = l.shape()[0];
@@ -251,8 +278,8 @@ template <class T> Tensor<T> solve_lower(const Tensor<T>& l, const Tensor<T>& b)
   return result;
 }
 
-// From the last row to the first; row i, once known, is taken out of the rows above, so that l is
-// read along its rows here, too.
+// From the last row to the first: x_i = (b_i - sum_{j > i} l_ji x_j) / l_ii. As soon as x_i is
+// known, its terms are subtracted in the rows above, so that l is read along its rows here, too.
 template <class T> Tensor<T> solve_lower_transposed(const Tensor<T>& l, const Tensor<T>& b) {
   check_triangular_system("solve_lower_transposed", l, b);
   const Index n = l.shape()[0];
@@ -292,7 +319,7 @@ template <class T> SymmetricEigen<T> symmetric_eigen(const Tensor<T>& matrix) {
 
   std::vector<Index> order(n);
   std::iota(order.begin(), order.end(), Index{0});
-  std::stable_sort(order.begin(), order.end(), [&](Index i, Index j) { return t.d[i] > t.d[j]; });
+  std::stable_sort(order.begin(), order.end(), [&t](Index i, Index j) { return t.d[i] > t.d[j]; });
   const Tensor<double> values = gather_rows(Tensor<double>({n}, t.d) * scale, order);
   Tensor<double> vectors = gather_rows(t.z, order);
   make_largest_components_positive(vectors);
