@@ -22,36 +22,48 @@
 // by the thread that reads it, just before, or by all threads at first if all of them read it.
 namespace gradus {
 namespace {
+// A tile's running sums take kRows * kVectors vector registers, a row of b another kVectors, and an
+// element of a, repeated, one more: with AVX-512 12 * 2 + 2 + 1 = 27 of 32.
+constexpr int kVectors = 2;  // side by side in a tile
 #if defined(__AVX512F__)
 constexpr int kVectorBytes = 64;
 constexpr int kRows = 12;
 constexpr int kRowStep = 4;
 #elif defined(__AVX__)
 constexpr int kVectorBytes = 32;
-constexpr int kRows = 6;
+constexpr int kRows = 6;  // 15 of 16 registers
 constexpr int kRowStep = 2;
 #elif defined(__aarch64__)
 constexpr int kVectorBytes = 16;
-constexpr int kRows = 8;
+constexpr int kRows = 8;  // 19 of 32
 constexpr int kRowStep = 4;
 #else
 constexpr int kVectorBytes = 16;
-constexpr int kRows = 4;
+constexpr int kRows = 4;  // 11 of 16, where there are so many
 constexpr int kRowStep = 2;
 #endif
-constexpr int kVectors = 2;  // side by side in a tile: kRows * kVectors running sums
 
 // At an edge of c a tile has fewer rows, by steps of kRowStep, or only one vector side by side.
 template <class T> struct Tile {
+  // A vector with elementwise arithmetic, by an extension of GCC and Clang.
   typedef T Vector __attribute__((vector_size(kVectorBytes)));
   static constexpr Index kLanes = kVectorBytes / sizeof(T);
   static constexpr Index kColumns = kVectors * kLanes;
 };
 
-constexpr Index kDepth = 512;     // of k at a time, at most
-constexpr Index kBlockRows = 96;  // of a: its panels stay in the second cache, b's go past them
-constexpr Index kFewRows = 256;   // of a: all threads read them, in either order of its numbers
-constexpr Index kPieceWork = 1 << 17;  // multiplications and additions that are worth a thread
+// At most so much of k at a time.
+constexpr Index kDepth = 512;
+
+// So many rows of a make a block, whose panels stay in the second-level cache while all of b's go
+// past: 96 x 512 floats are 192 KiB.
+constexpr Index kBlockRows = 96;
+
+// If a has no more rows than this, every thread reads all of it, and has some columns of b for
+// itself. Otherwise each thread has some rows of a, and reads all of b.
+constexpr Index kFewRows = 256;
+
+// So many multiplications are worth waking a thread for.
+constexpr Index kPieceWork = 1 << 17;
 
 // x / y, rounded up.
 constexpr Index divide_up(Index x, Index y) { return (x + y - 1) / y; }
@@ -70,10 +82,18 @@ template <class T> struct View {
   bool cache_friendly() const { return std::max(row, column) * sizeof(T) % 2048 != 0; }
 };
 
-// Transposes as many vectors as a vector has lanes. A round takes the first and the second half of
-// the vectors and shuffles them, lane by lane, like two halves of a pack of cards: it rotates the
-// binary digits of (vector, lane) by one, and after as many rounds as a lane's number has digits,
-// vector and lane have changed places.
+// Transposes a square tile of as many vectors as a vector has lanes, in rounds. A round shuffles
+// the first half of the vectors with the second as one shuffles the halves of a pack of cards: lane
+// by lane in turn. For vectors of 4 lanes:
+//
+//     a b c d      a i b j      a e i m
+//     e f g h  ->  c k d l  ->  b f j n
+//     i j k l      e m f n      c g k o
+//     m n o p      g o h p      d h l p
+//
+// Why this transposes: write the place of an element in binary, first its vector's digits, then its
+// lane's. A round rotates these digits by one. After as many rounds as a lane has digits, the two
+// have changed places.
 template <class V, std::size_t... I> void transpose_tile(V* x, std::index_sequence<I...>) {
   constexpr int n = sizeof...(I);
   V y[n];
@@ -102,6 +122,31 @@ void pack_columns(View<T> x, Index width, Index depth, T* __restrict panel) {
   }
 }
 
+// Loads the first kLanes numbers of the rows i, i + 1, ... from column k on. There are `rows` of
+// them; the last is repeated, so that the tile is full.
+template <class T>
+void load_whole_tile(View<T> x, Index i, Index k, Index rows, typename Tile<T>::Vector* tile) {
+  for (Index row = 0; row < Tile<T>::kLanes; ++row)
+    std::memcpy(&tile[row], x.at(i + std::min(row, rows - 1), k).data, sizeof(tile[row]));
+}
+
+// Loads `rows` rows of `columns` numbers each; the rest of the tile is zeros.
+template <class T>
+void load_part_of_tile(View<T> x, Index i, Index k, Index rows, Index columns,
+                       typename Tile<T>::Vector* tile) {
+  std::memset(tile, 0, Tile<T>::kLanes * sizeof(tile[0]));
+  for (Index row = 0; row < rows; ++row)
+    std::memcpy(&tile[row], x.at(i + row, k).data, columns * sizeof(T));
+}
+
+// Stores the first `rows` numbers of each of the first `columns` vectors, `stride` apart.
+template <class T>
+void store_columns(const typename Tile<T>::Vector* tile, Index rows, Index columns, T* to,
+                   Index stride) {
+  for (Index column = 0; column < columns; ++column)
+    std::memcpy(to + column * stride, &tile[column], rows * sizeof(T));
+}
+
 // And this way where its rows are: square tiles of as many rows as a vector has lanes are loaded
 // row by row, transposed in registers, and stored column by column.
 template <Index Width, class T>
@@ -109,23 +154,18 @@ void pack_rows(View<T> x, Index width, Index depth, T* __restrict panel) {
   constexpr Index kLanes = Tile<T>::kLanes;
   for (Index k = 0; k < depth; k += kLanes) {
     for (Index i = 0; i < Width; i += kLanes) {
-      const Index run = std::min(kLanes, depth - k);   // the columns that there are
-      const Index rows = std::min(kLanes, Width - i);  // the rows that the panel has
+      const Index columns = std::min(kLanes, depth - k);
+      const Index rows = std::min(kLanes, Width - i);              // that the panel has
+      const Index filled = std::clamp(width - i, Index{0}, rows);  // that x has
 
       typename Tile<T>::Vector tile[kLanes];
-      if (run == kLanes && rows <= width - i) {
-        for (Index row = 0; row < kLanes; ++row)  // those beyond `rows` are not copied out
-          std::memcpy(&tile[row], x.at(i + std::min(row, rows - 1), k).data, sizeof(tile[0]));
-      } else {
-        std::memset(tile, 0, sizeof(tile));
-        for (Index row = 0; row < std::min(rows, width - i); ++row)
-          std::memcpy(&tile[row], x.at(i + row, k).data, run * sizeof(T));
-      }
+      if (columns == kLanes && filled == rows)
+        load_whole_tile(x, i, k, rows, tile);
+      else
+        load_part_of_tile(x, i, k, filled, columns, tile);
 
       transpose_tile(tile, std::make_index_sequence<kLanes>());
-
-      for (Index column = 0; column < run; ++column)
-        std::memcpy(panel + (k + column) * Width + i, &tile[column], rows * sizeof(T));
+      store_columns(tile, rows, columns, panel + k * Width + i, Width);
     }
   }
 }
@@ -138,43 +178,44 @@ void pack(View<T> x, Index width, Index depth, T* __restrict panel) {
     pack_rows<Width>(x, width, depth, panel);
 }
 
-// An operand as panels of Width rows and `depth` columns; b is seen through its transpose. A panel
-// that may stay is read where it lies, if its rows are a multiple of Step, which tiles fit.
+// An operand as panels of Width rows and `depth` columns; b is seen through its transpose. An
+// operand that lies well in memory is read in place, except for a last panel whose rows are no
+// multiple of Step: a tile would read beyond them.
 template <Index Width, Index Step, class T> struct Panels {
   View<T> x;
-  Index rows;
+  Index extent;  // rows of a, or columns of b
   Index depth;
-  bool may_stay;
+  bool read_in_place;
   Tensor<T> packed{};  // all panels, or none
 
-  Index count() const { return divide_up(rows, Width); }
+  Index count() const { return divide_up(extent, Width); }
 
   // The rows of panel p: Width but for the last.
-  Index height(Index p) const { return std::min(Width, rows - p * Width); }
+  Index height(Index p) const { return std::min(Width, extent - p * Width); }
 
   // The numbers in a packed panel.
   Index size() const { return Width * depth; }
 
-  // Packs the panels that may not stay, for every thread to read.
+  // Packs all panels, for every thread to read, unless they are read in place.
   void pack_all() {
-    if (may_stay) return;
+    if (read_in_place) return;
 
     packed = Tensor<T>::uninitialized({count() * size()});
     T* const first = packed.mutable_data();
-    parallel_for(count(), divide_up(1 << 13, size()), [&](Index begin, Index end) {
+    parallel_for(count(), divide_up(detail::kPiece, size()), [this, first](Index begin, Index end) {
       for (Index p = begin; p < end; ++p)
         pack<Width>(x.at(p * Width, 0), height(p), depth, first + p * size());
     });
   }
 
-  // Panel p: packed already, or where it lies, or now packed into `room`.
-  View<T> panel(Index p, T* room) const {
+  // Panel p: packed already, or where it lies, or now packed into `buffer`.
+  View<T> panel(Index p, T* buffer) const {
     if (!packed.empty()) return {packed.data() + p * size(), 1, Width};
 
-    if (may_stay && height(p) % Step == 0) return x.at(p * Width, 0);
+    if (read_in_place && height(p) % Step == 0) return x.at(p * Width, 0);
 
-    pack<Width>(x.at(p * Width, 0), height(p), depth, room);
-    return {room, 1, Width};
+    pack<Width>(x.at(p * Width, 0), height(p), depth, buffer);
+    return {buffer, 1, Width};
   }
 };
 
@@ -182,10 +223,11 @@ template <class T> using PanelsOfA = Panels<kRows, kRowStep, T>;
 
 template <class T> using PanelsOfB = Panels<Tile<T>::kColumns, Tile<T>::kLanes, T>;
 
-// A tile of c, with rows `stride` apart, becomes the product of two panels, or has it added.
+// A tile of c, with rows `stride` apart, becomes the product of two panels, or has it added if
+// `accumulate`.
 template <int Rows, int Vectors, class T>
-[[gnu::always_inline]] inline void multiply_tile(View<T> a, View<T> b, Index depth, bool add, T* c,
-                                                 Index stride) {
+[[gnu::always_inline]] inline void multiply_tile(View<T> a, View<T> b, Index depth, bool accumulate,
+                                                 T* c, Index stride) {
   using Vector = typename Tile<T>::Vector;
   constexpr Index kLanes = Tile<T>::kLanes;
 
@@ -210,7 +252,7 @@ template <int Rows, int Vectors, class T>
     for (int v = 0; v < Vectors; ++v) {
       T* to = c + i * stride + v * kLanes;
       Vector old = {};
-      if (add) std::memcpy(&old, to, sizeof(Vector));
+      if (accumulate) std::memcpy(&old, to, sizeof(Vector));
       old += sums[i][v];
       std::memcpy(to, &old, sizeof(Vector));
     }
@@ -219,19 +261,19 @@ template <int Rows, int Vectors, class T>
 
 // The same for the first `rows` x `columns` of a tile, by the smallest tile that covers them.
 template <int Rows = kRows, class T>
-void multiply_panels(View<T> a, View<T> b, Index rows, Index columns, Index depth, bool add, T* c,
-                     Index stride) {
+void multiply_panels(View<T> a, View<T> b, Index rows, Index columns, Index depth, bool accumulate,
+                     T* c, Index stride) {
   constexpr Index kLanes = Tile<T>::kLanes;
   constexpr Index kColumns = Tile<T>::kColumns;
 
   if (rows == Rows && columns == kColumns) {  // nearly always, so that this one is inlined
-    multiply_tile<Rows, kVectors>(a, b, depth, add, c, stride);
+    multiply_tile<Rows, kVectors>(a, b, depth, accumulate, c, stride);
     return;
   }
 
   if constexpr (Rows > kRowStep) {
     if (rows <= Rows - kRowStep) {
-      multiply_panels<Rows - kRowStep>(a, b, rows, columns, depth, add, c, stride);
+      multiply_panels<Rows - kRowStep>(a, b, rows, columns, depth, accumulate, c, stride);
       return;
     }
   }
@@ -240,16 +282,19 @@ void multiply_panels(View<T> a, View<T> b, Index rows, Index columns, Index dept
   constexpr auto wide = multiply_tile<Rows, kVectors, T>;
   const auto multiply_covering = columns <= kLanes ? narrow : wide;
   if (rows == Rows && columns % kLanes == 0) {
-    multiply_covering(a, b, depth, add, c, stride);
+    multiply_covering(a, b, depth, accumulate, c, stride);
     return;
   }
 
-  // The tile is larger than what there is of c: into a place of its own, and over from there.
+  // The tile is larger than what there is of c: it goes into a buffer, and from there into c.
   T tile[Rows * kColumns];
   multiply_covering(a, b, depth, false, tile, kColumns);
-  for (Index i = 0; i < rows; ++i)
-    for (Index j = 0; j < columns; ++j)
-      c[i * stride + j] = tile[i * kColumns + j] + (add ? c[i * stride + j] : T(0));
+  for (Index i = 0; i < rows; ++i) {
+    for (Index j = 0; j < columns; ++j) {
+      const T old = accumulate ? c[i * stride + j] : T(0);
+      c[i * stride + j] = tile[i * kColumns + j] + old;
+    }
+  }
 }
 
 // How c is shared out among threads: its rows in blocks of a's panels, its columns in groups of
@@ -273,38 +318,38 @@ Schedule schedule_many_rows(Index m) {
   return {.blocks = divide_up(divide_up(m, kBlockRows), threads) * threads, .groups = 1};
 }
 
-// One product: c, of a.rows x b.rows, becomes a b, or has it added. The innermost loop of a tile
-// needs every register; `add` and `c` leave them to it as members, where as arguments they took 6 %
-// longer.
+// One product: c, of a.extent x b.extent, becomes a b, or has it added. The innermost loop of a
+// tile needs nearly all registers, so what it does not need should stay in memory: with
+// `accumulate` and `c` as arguments of the functions, and not members, products took 6 % longer.
 template <class T> struct Product {
   PanelsOfA<T> a;
   PanelsOfB<T> b;
-  bool add;
+  bool accumulate;
   T* c;
   Schedule schedule{};
 
   void run() {
-    if (a.rows <= kFewRows) {
+    if (a.extent <= kFewRows) {
       a.pack_all();
       schedule = schedule_few_rows(a.count(), b.count());
     } else {
       b.pack_all();
-      schedule = schedule_many_rows(a.rows);
+      schedule = schedule_many_rows(a.extent);
     }
 
-    const Index work = a.rows * b.rows * a.depth;
+    const Index work = a.extent * b.extent * a.depth;
     const Index grain = divide_up(kPieceWork * schedule.tasks(), work);  // tasks worth a thread
     parallel_for(schedule.tasks(), grain,
                  [this](Index begin, Index end) { run_tasks(begin, end); });
   }
 
-  // Does the tasks begin, ..., end - 1, with panels packed into this thread's own room.
+  // Does the tasks begin, ..., end - 1, with panels packed into this thread's own buffer.
   void run_tasks(Index begin, Index end) const {
     const Index blocks = schedule.blocks;
     const Index groups = schedule.groups;
-    auto room = Tensor<T>::uninitialized({b.size() + divide_up(a.count(), blocks) * a.size()});
-    T* const room_of_b = room.mutable_data();
-    T* const room_of_a = room_of_b + b.size();
+    auto buffer = Tensor<T>::uninitialized({b.size() + divide_up(a.count(), blocks) * a.size()});
+    T* const buffer_of_b = buffer.mutable_data();
+    T* const buffer_of_a = buffer_of_b + b.size();
     std::array<View<T>, divide_up(kFewRows, kRows)> block_of_a;
 
     for (Index task = begin; task < end; ++task) {
@@ -315,14 +360,14 @@ template <class T> struct Product {
 
       if (task == begin || group == 0) {  // the first task in this block
         for (Index p = first; p < last; ++p)
-          block_of_a[p - first] = a.panel(p, room_of_a + (p - first) * a.size());
+          block_of_a[p - first] = a.panel(p, buffer_of_a + (p - first) * a.size());
       }
 
       for (Index q = group; q < b.count(); q += groups) {
-        const View<T> panel_of_b = b.panel(q, room_of_b);
+        const View<T> panel_of_b = b.panel(q, buffer_of_b);
         for (Index p = first; p < last; ++p)
-          multiply_panels(block_of_a[p - first], panel_of_b, a.height(p), b.height(q), a.depth, add,
-                          c + p * kRows * b.rows + q * Tile<T>::kColumns, b.rows);
+          multiply_panels(block_of_a[p - first], panel_of_b, a.height(p), b.height(q), a.depth,
+                          accumulate, c + p * kRows * b.extent + q * Tile<T>::kColumns, b.extent);
       }
     }
   }
@@ -357,8 +402,8 @@ Tensor<T> product(const char* operation, const Tensor<T>& x, bool transpose_x, c
   View<T> b{y.data(), y.shape()[1], 1};
   if (transpose_x) a = a.transposed();
   if (transpose_y) b = b.transposed();
-  const bool a_may_stay = a.cache_friendly() && (a.column == 1 || m <= kFewRows);
-  const bool b_may_stay = b.cache_friendly() && b.column == 1;
+  const bool a_in_place = a.cache_friendly() && (a.column == 1 || m <= kFewRows);
+  const bool b_in_place = b.cache_friendly() && b.column == 1;
 
   // In equal parts of k, none deeper than kDepth. The first makes c, the others are added to it.
   auto result = Tensor<T>::uninitialized({m, n});
@@ -366,9 +411,9 @@ Tensor<T> product(const char* operation, const Tensor<T>& x, bool transpose_x, c
   const Index max_depth = divide_up(k, parts);
   for (Index k0 = 0; k0 < k; k0 += max_depth) {
     const Index depth = std::min(max_depth, k - k0);
-    Product<T> part{.a = {a.at(0, k0), m, depth, a_may_stay},
-                    .b = {b.at(k0, 0).transposed(), n, depth, b_may_stay},
-                    .add = k0 > 0,
+    Product<T> part{.a = {a.at(0, k0), m, depth, a_in_place},
+                    .b = {b.at(k0, 0).transposed(), n, depth, b_in_place},
+                    .accumulate = k0 > 0,
                     .c = result.mutable_data()};
     part.run();
   }
@@ -398,9 +443,11 @@ template <class T> Tensor<T> matmul_naive(const Tensor<T>& a, const Tensor<T>& b
   const Index k = a.shape()[1];
   Tensor<T> result({m, n});
   T* c = result.mutable_data();
-  for (Index i = 0; i < m; ++i)
-    for (Index j = 0; j < n; ++j)
+  for (Index i = 0; i < m; ++i) {
+    for (Index j = 0; j < n; ++j) {
       for (Index l = 0; l < k; ++l) c[i * n + j] += a.data()[i * k + l] * b.data()[l * n + j];
+    }
+  }
   return result;
 }
 
