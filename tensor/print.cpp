@@ -16,15 +16,20 @@ constexpr Index kEdge = 3;           // elements at each end
 constexpr int kMaxDigits = 8;        // after the point
 constexpr std::size_t kLineWidth = 75;
 
-// The least number of digits after the point with which v reads back.
+// The smallest number of digits after the point with which v reads back, or reads back as well as
+// with kMaxDigits.
 template <class T> int digits_needed(T v, bool scientific) {
-  auto read_back = [&](int n) {
+  auto read_back = [v, scientific](int digits) {
     const auto format = fmt::runtime(scientific ? "{:.{}e}" : "{:.{}f}");
-    return static_cast<T>(std::strtod(fmt::format(format, v, n).c_str(), nullptr));
+    return static_cast<T>(std::strtod(fmt::format(format, v, digits).c_str(), nullptr));
   };
-  int n = 0;
-  while (read_back(n) != v && read_back(n) != read_back(kMaxDigits)) ++n;
-  return n;
+
+  const T best = read_back(kMaxDigits);
+  for (int digits = 0; digits < kMaxDigits; ++digits) {
+    const T read = read_back(digits);
+    if (read == v || read == best) return digits;
+  }
+  return kMaxDigits;
 }
 
 // How the numbers of one tensor are written, so that they align.
@@ -49,8 +54,9 @@ template <class T> std::string format_number(T v, const Style& style) {
   return fmt::format("{:#.{}f}", v, own) + std::string(style.digits - own, ' ');
 }
 
-// Writes one tensor into a string. In what follows, the part of the tensor that begins at `offset`
-// and has `run` elements is an entry of axis `axis - 1`: the whole tensor, a row, ..., an element.
+// Writes one tensor into a string, recursively: (axis, offset, size) is a part of the tensor in
+// which the indices of the first `axis` axes are fixed. It has `size` elements, from `offset` on.
+// For axis 0 that is the whole tensor, for axis x.rank() one element.
 template <class T> class Printer {
  public:
   explicit Printer(const Tensor<T>& x) : x_(x), shortened_(x.size() > kMaxPrinted) {
@@ -63,64 +69,74 @@ template <class T> class Printer {
   }
 
  private:
-  // Calls f(element) for what is printed of x.
-  template <class F> void for_each_printed(const F& f) const { visit(0, 0, x_.size(), f); }
+  // Whether index i of an axis of extent n is not printed.
+  bool left_out(Index i, Index n) const { return shortened_ && i >= kEdge && i < n - kEdge; }
 
-  template <class F> void visit(int axis, Index offset, Index run, const F& f) const {
+  // Calls f(element) for each element that is printed.
+  template <class F> void for_each_printed(const F& f) const {
+    for_each_printed(0, 0, x_.size(), f);
+  }
+
+  template <class F> void for_each_printed(int axis, Index offset, Index size, const F& f) const {
     if (axis == x_.rank()) {
       f(x_.data()[offset]);
       return;
     }
+
     const Index n = x_.shape()[axis];
     for (Index i = 0; i < n; ++i) {
-      const bool left_out = shortened_ && i >= kEdge && i < n - kEdge;
-      if (!left_out) visit(axis + 1, offset + i * (run / n), run / n, f);
+      if (!left_out(i, n)) for_each_printed(axis + 1, offset + i * (size / n), size / n, f);
     }
   }
 
+  // Exponents are written when the numbers are very large, very small, or far apart: NumPy's rule.
   void choose_style() {
-    T least = std::numeric_limits<T>::infinity();
-    T most = 0;
-    for_each_printed([&](T v) {
+    T smallest = std::numeric_limits<T>::infinity();
+    T largest = 0;
+    for_each_printed([&smallest, &largest](T v) {
       if (v == 0 || !std::isfinite(v)) return;
-      least = std::min(least, std::fabs(v));
-      most = std::max(most, std::fabs(v));
+      smallest = std::min(smallest, std::fabs(v));
+      largest = std::max(largest, std::fabs(v));
     });
-    style_.long_exponents = most >= 1e100 || least < 1e-99;
-    style_.scientific = most > 0 && (most >= 1e8 || least < 1e-4 || most / least > 1e3);
+    style_.long_exponents = largest >= 1e100 || smallest < 1e-99;
+    style_.scientific =
+        largest > 0 && (largest >= 1e8 || smallest < 1e-4 || largest / smallest > 1e3);
 
-    for_each_printed([&](T v) {
+    for_each_printed([this](T v) {
       if (!std::isfinite(v)) return;
       style_.digits = std::max(style_.digits, digits_needed(v, style_.scientific));
     });
 
     for_each_printed(
-        [&](T v) { style_.width = std::max(style_.width, format_number(v, style_).size()); });
+        [this](T v) { style_.width = std::max(style_.width, format_number(v, style_).size()); });
   }
 
-  void print(int axis, Index offset, Index run) {
+  void print(int axis, Index offset, Index size) {
     if (axis == x_.rank()) {
       out_ += fmt::format("{:>{}}", format_number(x_.data()[offset], style_), style_.width);
       return;
     }
 
+    const std::string dots = "...";
     const Index n = x_.shape()[axis];
     out_ += '[';
     for (Index i = 0; i < n; ++i) {
-      const bool gap = shortened_ && n > 2 * kEdge && i == kEdge;
-      if (i > 0) separate(axis, gap ? 3 : style_.width);
-      if (gap) {
-        out_ += "...";
-        i = n - kEdge - 1;
-      } else {
-        print(axis + 1, offset + i * (run / n), run / n);
-      }
+      const bool is_left_out = left_out(i, n);
+      if (is_left_out && i > kEdge) continue;  // the first one's dots stand for all
+
+      if (i > 0) separate(axis, is_left_out ? dots.size() : style_.width);
+      if (is_left_out)
+        out_ += dots;
+      else
+        print(axis + 1, offset + i * (size / n), size / n);
     }
     out_ += ']';
   }
 
-  // What stands between two entries of an axis: a blank between numbers, or the end of a line if
-  // the next one, of that width, would not fit; lines between rows, and more of them further out.
+  // Writes what stands between neighbours along an axis. Along the last axis these are numbers: a
+  // blank, or the end of the line where the next number, `width` wide, would not fit. Along the
+  // axis before they are rows: the end of the line; and one more empty line for each axis further
+  // out.
   void separate(int axis, std::size_t width) {
     const std::string indent(axis + 1, ' ');
     const int inner_axes = x_.rank() - 1 - axis;
@@ -130,7 +146,8 @@ template <class T> class Printer {
     }
 
     const std::size_t column = out_.size() - (out_.rfind('\n') + 1);
-    if (column + 1 + width > kLineWidth - axis - 1) {
+    const std::size_t brackets = axis + 1;  // that may close after the number
+    if (column + 1 + width > kLineWidth - brackets) {
       out_.erase(out_.find_last_not_of(' ') + 1);
       out_ += "\n" + indent;
     } else {
