@@ -10,22 +10,22 @@
 namespace gradus {
 namespace {
 constexpr std::align_val_t kAlignment{64};
-constexpr int kMinSizeClass = 6;  // no block is smaller than 2^6 bytes
-constexpr int kMaxRecycled = 26;  // blocks of more than 2^26 bytes go back to the system
+constexpr int kMinSizeClass = 6;       // no block is smaller than 2^6 bytes
+constexpr int kMaxRecycledClass = 26;  // larger blocks go back to the system
 
 // Outlives FreeLists: a tensor with static storage may be freed after its thread's lists.
 thread_local bool lists_are_gone = false;
 
-// The least k >= kMinSizeClass with bytes <= 2^k.
+// The smallest k >= kMinSizeClass with bytes <= 2^k.
 int size_class_of(std::size_t bytes) {
-  constexpr std::size_t kLeast = std::size_t{1} << kMinSizeClass;
-  return bytes > kLeast ? std::bit_width(bytes - 1) : kMinSizeClass;
+  constexpr std::size_t kSmallest = std::size_t{1} << kMinSizeClass;
+  return bytes > kSmallest ? std::bit_width(bytes - 1) : kMinSizeClass;
 }
 }  // namespace
 
 // One thread's free blocks of 2^k bytes for each k, linked through their headers.
 struct Storage::FreeLists {
-  std::array<Header*, kMaxRecycled + 1> first{};
+  std::array<Header*, kMaxRecycledClass + 1> first{};
 
   ~FreeLists() {
     lists_are_gone = true;
@@ -40,7 +40,7 @@ struct Storage::FreeLists {
 
   // The list's head, or nullptr where blocks of this size are not recycled.
   static Header** of_this_thread(int size_class) {
-    if (lists_are_gone || size_class > kMaxRecycled) return nullptr;
+    if (lists_are_gone || size_class > kMaxRecycledClass) return nullptr;
     thread_local FreeLists lists;
     return &lists.first[size_class];
   }
@@ -56,7 +56,7 @@ Storage::Header* Storage::take(std::size_t bytes) {
     return header;
   }
 
-  const std::size_t size = size_class <= kMaxRecycled ? std::size_t{1} << size_class : bytes;
+  const std::size_t size = size_class <= kMaxRecycledClass ? std::size_t{1} << size_class : bytes;
   void* const memory = ::operator new(sizeof(Header) + size, kAlignment, std::nothrow);
   if (!memory) fail("out of memory: a tensor of {} bytes was asked for", bytes);
   return new (memory) Header{1, size_class, nullptr};

@@ -7,12 +7,13 @@
 namespace gradus {
 // A counted reference to a block of 64-byte aligned memory, or to nothing.
 //
-// Blocks are recycled: the last reference to one puts it into its thread's list of free blocks of
-// that size, from which the next request takes it. After a first training step the system is asked
-// for no more memory.
+// Blocks of up to 64 MiB are recycled: the last reference to one puts it into its thread's list of
+// free blocks of that size, from which the next request takes it. After a first training step the
+// system is asked for no more memory, except for larger blocks.
 //
-// Invariant: a block's count is the number of Storage objects that refer to it; who finds that
-// there is one only, its own, may write.
+// Invariant: the count of a block that a Storage object has made is the number of Storage objects
+// that refer to it; who finds that there is one only, its own, may write. (The blocks of allocate()
+// have one owner, and their count means nothing.)
 //
 // Thread safety: as std::shared_ptr. Different references to one block may be copied and dropped
 // from different threads; one reference may not be changed by two at a time. A block may be freed
@@ -57,7 +58,7 @@ class Storage {
   // Stands before the block's first byte, and is as long as its alignment.
   struct alignas(64) Header {
     std::atomic<int> references;
-    int size_class;     // k, of a block of 2^k bytes
+    int size_class;     // k, of a block of 2^k bytes; above k = 26, of as many as were asked for
     Header* next_free;  // in the list of free blocks
   };
 
@@ -75,6 +76,8 @@ class Storage {
 };
 
 // The same memory for the standard containers: std::pmr::vector<int> v(&recycled_memory).
+//
+// REQUIRES: no alignment of more than 64 bytes is asked for.
 //
 // Thread safety: has no state of its own, so any thread may use it at any time.
 class RecycledMemory final : public std::pmr::memory_resource {
