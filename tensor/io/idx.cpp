@@ -29,14 +29,15 @@ struct Bytes {
   std::vector<unsigned char> numbers;
 };
 
-// A file that is read through zlib, which passes files that are not gzipped through as they are.
+// A file that is read through zlib, which unpacks a gzipped file and reads any other as it is.
 class Reader {
  public:
   // Throws Error when the file cannot be opened.
   explicit Reader(const std::filesystem::path& path) : name_(path.string()), file_(open(path)) {}
 
-  // The next `size` bytes, or fewer where the file ends. The sizes that a header claims cost memory
-  // only as far as there are bytes. Throws Error when the file is damaged.
+  // The next `size` bytes, or fewer where the file ends. Reads in steps, so that a damaged header
+  // that claims gigabytes costs no more memory than the file has bytes. Throws Error when the gzip
+  // data are damaged.
   std::vector<unsigned char> read(std::uint64_t size) {
     constexpr std::uint64_t kStep = 1 << 20;
     std::vector<unsigned char> bytes;
@@ -61,7 +62,8 @@ class Reader {
       fail("cannot read {}: it is a directory", path.string());
     errno = 0;
     gzFile_s* const file = gzopen(path.c_str(), "rb");
-    if (!file) fail("cannot read {}: {}", path.string(), std::strerror(errno ? errno : ENOMEM));
+    const int error = errno != 0 ? errno : ENOMEM;  // 0 if the file was opened, but memory was out
+    if (!file) fail("cannot read {}: {}", path.string(), std::strerror(error));
     return file;
   }
 
@@ -70,7 +72,7 @@ class Reader {
     int error = Z_OK;
     const char* reason = gzerror(file_.get(), &error);
     if (n < 0) fail("{}: damaged: {}; fetch it again", name_, reason);
-    if (error == Z_BUF_ERROR)  // the gzip data end too soon
+    if (error == Z_BUF_ERROR)  // zlib's name for gzip data that end too soon
       fail("{}: damaged: the gzip data are truncated; fetch it again", name_);
     return n;
   }

@@ -27,6 +27,8 @@ using nlohmann::json;
 static_assert(std::endian::native == std::endian::little, "the numbers are written as they are");
 
 constexpr std::size_t kLargestHeader = 100'000'000;  // the reference implementation's limit
+constexpr int kMaxDepth = 3;                         // of the header: an entry, its list, a number
+constexpr std::size_t kAlignment = 8;                // of the numbers in a file
 constexpr const char* kMetadata = "__metadata__";
 
 // What the header says of one tensor.
@@ -54,12 +56,13 @@ Parts split(std::string_view bytes) {
   return {bytes.substr(8, header_size), bytes.substr(8 + header_size)};
 }
 
-// Refuses two tensors of one name, of which the JSON library would keep the last, and what is
-// nested deeper than a list of extents, which is none of ours and should not be walked recursively.
+// Refuses two tensors of one name, of which the JSON library would keep the last. Refuses also what
+// is nested deeper than our headers are: a message that quotes it is written recursively, and might
+// overflow the stack.
 json parse_json(std::string_view text) {
   std::set<std::string> names;
   auto check = [&names](int depth, json::parse_event_t event, json& value) {
-    if (depth > 3) fail("the header is nested too deeply");
+    if (depth > kMaxDepth) fail("the header is nested too deeply");
     if (depth == 1 && event == json::parse_event_t::key) {
       const bool is_new = names.insert(value).second;
       if (!is_new) fail("there are two tensors '{}'", value.get<std::string>());
@@ -150,6 +153,19 @@ template <class T> SafeTensors<T> parse(const std::string& bytes) {
   }
   return result;
 }
+
+// The header as text, with blanks after it, so that the numbers are aligned in the file.
+std::string header_text(const std::filesystem::path& path, const json& header) {
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const std::exception& error) {  // a name that is not UTF-8
+    fail("cannot write {}: {}", path.string(), error.what());
+  }
+
+  const std::size_t padding = (kAlignment - text.size() % kAlignment) % kAlignment;
+  return text + std::string(padding, ' ');
+}
 }  // namespace
 
 template <class T> const Tensor<T>& SafeTensors<T>::at(const std::string& name) const {
@@ -190,17 +206,10 @@ void write_safetensors(const std::filesystem::path& path,
                     {"data_offsets", {begin, data.size()}}};
   }
 
-  std::string text;
-  try {
-    text = header.dump();
-  } catch (const std::exception& error) {  // a name that is not UTF-8
-    fail("cannot write {}: {}", path.string(), error.what());
-  }
-  text.append((8 - text.size() % 8) % 8, ' ');  // so that the numbers are aligned
-
+  const std::string text = header_text(path, header);
   const std::uint64_t header_size = text.size();
-  std::string bytes(8, '\0');
-  std::memcpy(bytes.data(), &header_size, 8);
+  std::string bytes(sizeof(header_size), '\0');
+  std::memcpy(bytes.data(), &header_size, sizeof(header_size));
   write_file(path, bytes + text + data);
 }
 
