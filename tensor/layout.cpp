@@ -13,8 +13,11 @@ namespace gradus {
 namespace {
 using detail::AxisView;
 
-void check_rows(const char* operation, const Shape& shape, std::span<const Index> indices) {
+void require_rows(const char* operation, const Shape& shape) {
   if (shape.rank() == 0) fail("{}: a scalar has no rows", operation);
+}
+
+void check_indices(const char* operation, std::span<const Index> indices, const Shape& shape) {
   for (Index i : indices) {
     if (i < 0 || i >= shape[0])
       fail("{}: row {} is out of range: {} has {} rows", operation, i, shape, shape[0]);
@@ -39,33 +42,38 @@ template <class T> Tensor<T> transpose(const Tensor<T>& x) {
 }
 
 template <class T> Tensor<T> gather_rows(const Tensor<T>& x, std::span<const Index> indices) {
-  check_rows("gather_rows", x.shape(), indices);
+  require_rows("gather_rows", x.shape());
+  check_indices("gather_rows", indices, x.shape());
 
-  const Index size = AxisView(x.shape(), 0).inner;  // of a row
+  const Index row_size = AxisView(x.shape(), 0).inner;
   auto result = Tensor<T>::uninitialized(x.shape().with(0, std::ssize(indices)));
   const T* a = x.data();
   T* z = result.mutable_data();
-  const Index grain = std::max<Index>(1, detail::kPiece / std::max<Index>(size, 1));
-  parallel_for(std::ssize(indices), grain, [=](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i) std::copy_n(a + indices[i] * size, size, z + i * size);
+  const Index grain = std::max<Index>(1, detail::kPiece / std::max<Index>(row_size, 1));
+  parallel_for(std::ssize(indices), grain, [a, z, indices, row_size](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i)
+      std::copy_n(a + indices[i] * row_size, row_size, z + i * row_size);
   });
   return result;
 }
 
 template <class T>
 Tensor<T> scatter_add_rows(const Tensor<T>& x, std::span<const Index> indices, Index n) {
-  check_rows("scatter_add_rows", x.shape(), {});
+  require_rows("scatter_add_rows", x.shape());
   if (std::ssize(indices) != x.shape()[0])
     fail("scatter_add_rows: {} indices for the {} rows of {}", indices.size(), x.shape()[0],
          x.shape());
   Tensor<T> result(x.shape().with(0, n));
-  check_rows("scatter_add_rows", result.shape(), indices);
+  check_indices("scatter_add_rows", indices, result.shape());
 
-  const Index size = AxisView(x.shape(), 0).inner;  // of a row
+  const Index row_size = AxisView(x.shape(), 0).inner;
   const T* a = x.data();
   T* z = result.mutable_data();
-  for (Index i = 0; i < std::ssize(indices); ++i)
-    for (Index j = 0; j < size; ++j) z[indices[i] * size + j] += a[i * size + j];
+  for (Index i = 0; i < std::ssize(indices); ++i) {
+    const T* from = a + i * row_size;
+    T* to = z + indices[i] * row_size;
+    for (Index j = 0; j < row_size; ++j) to[j] += from[j];
+  }
   return result;
 }
 
