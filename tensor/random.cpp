@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <iterator>
 #include <limits>
 #include <locale>
 #include <numeric>
@@ -17,7 +16,7 @@
 
 namespace gradus {
 namespace {
-// ln x for 0 < x <= 1 and x normal: x = m 2^e, ln m = 2 artanh((m - 1) / (m + 1)) by its series.
+// ln x for 0 < x <= 1: x = m 2^e, ln m = 2 artanh((m - 1) / (m + 1)) by its series.
 // The C library's log differs between platforms in the last bit.
 double portable_log(double x) {
   int e = 0;
@@ -36,8 +35,9 @@ double portable_log(double x) {
 
 // c[0] + c[1] x + ... + c[7] x^7, by Horner's rule.
 double polynomial(const double (&c)[8], double x) {
-  return std::accumulate(std::rbegin(c), std::rend(c), 0.0,
-                         [x](double y, double ck) { return y * x + ck; });
+  double y = 0;
+  for (int k = 7; k >= 0; --k) y = y * x + c[k];
+  return y;
 }
 
 // The numerators and denominators of AS 241's three rational approximations.
@@ -60,7 +60,16 @@ constexpr double kE[8] = {6.65790464350110377720e0, 5.46378491116411436990e0, 1.
 constexpr double kF[8] = {1.0, 5.99832206555887937690e-1, 1.36929880922735805310e-1,
     1.48753612908506148525e-2, 7.86869131145613259100e-4, 1.84631831751005468180e-5,
     1.42151175831644588870e-7, 2.04426310338993978564e-15};
+
 // clang-format on
+// low + (high - low) u where that cannot be computed so: rounding has given high, high - low
+// overflows, or there is no such interval.
+double careful_uniform(double low, double high, double u) {
+  if (!(low <= high && std::isfinite(low) && std::isfinite(high)))
+    fail("Rng::uniform: [{}, {}) is not an interval of finite numbers", low, high);
+
+  return std::clamp(low * (1 - u) + high * u, low, std::nextafter(high, low));
+}
 }  // namespace
 
 double normal_quantile(double p) {
@@ -81,23 +90,22 @@ double normal_quantile(double p) {
 }
 
 double Rng::uniform(double low, double high) {
-  if (!(low <= high && std::isfinite(low) && std::isfinite(high)))
-    fail("Rng::uniform: [{}, {}) is not an interval of finite numbers", low, high);
-
   const double u = static_cast<double>(engine_() >> 11) * 0x1p-53;
-  const double width = high - low;
-  const double x = std::isfinite(width) ? low + width * u : low * (1 - u) + high * u;
-  return x < high ? x : std::nextafter(high, low);  // rounding may have given high
+  const double x = low + (high - low) * u;
+  return low <= high && x < high ? x : careful_uniform(low, high, u);
 }
 
+// Inverse transform sampling: the quantile function of a uniform number. That is halfway between
+// two steps of 2^-52, so that neither 0 nor 1 occurs.
 double Rng::normal() {
-  // Halfway between two steps of 2^-52, so that neither 0 nor 1 occurs.
   return normal_quantile((static_cast<double>(engine_() >> 12) + 0.5) * 0x1p-52);
 }
 
+// By rejection: the 2^64 numbers that the engine gives are cut into runs of n. A number from the
+// last, incomplete run, which would favour small results, is drawn again.
 Index Rng::integer(Index n) {
   if (n <= 0) fail("Rng::integer: n = {}; it must be positive", n);
-  // Numbers from the last, incomplete run of n are drawn again: they would favour small results.
+
   const std::uint64_t range = static_cast<std::uint64_t>(n);
   const std::uint64_t excess = -range % range;  // 2^64 modulo n
   std::uint64_t x = engine_();
@@ -128,6 +136,7 @@ std::vector<Index> Rng::integers(Index count, Index n) {
   return result;
 }
 
+// Shuffles as Fisher and Yates do: each place, from the last, gets one of those that are left.
 std::vector<Index> Rng::permutation(Index n) {
   if (n < 0) fail("Rng::permutation: n = {} is negative", n);
   std::vector<Index> result(n);
@@ -147,8 +156,10 @@ void Rng::restore(const std::string& state) {
   std::istringstream in(state);
   in.imbue(std::locale::classic());
   std::mt19937_64 engine;
-  if (!(in >> engine) || !(in >> std::ws).eof())
-    fail("Rng::restore: the text is not a state that Rng::state gave");
+  in >> engine;
+  const bool has_state = !in.fail();
+  in >> std::ws;
+  if (!has_state || !in.eof()) fail("Rng::restore: the text is not a state that Rng::state gave");
   engine_ = engine;
 }
 
