@@ -22,9 +22,9 @@ BroadcastLoop::BroadcastLoop(const char* operation, const Shape& x, const Shape&
   }
   if (n_axes_ == 0) return;
 
-  run = axes_[0].extent;
-  x_moves = axes_[0].x_step != 0;
-  y_moves = axes_[0].y_step != 0;
+  row_size = axes_[0].extent;
+  x_step = axes_[0].x_step;
+  y_step = axes_[0].y_step;
   for (int k = 1; k < n_axes_; ++k) rows *= axes_[k].extent;
 }
 

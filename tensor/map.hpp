@@ -7,8 +7,9 @@
 #include "tensor/shape.hpp"
 #include "tensor/tensor.hpp"
 
-// The two templates that all elementwise work goes through. Loops over pieces of the result run on
-// several threads, and the compiler turns the inner ones into vector code where it can with f.
+// The two templates that elementwise functions go through (Tensor's += and cast have loops of their
+// own). Loops over pieces of the result run on several threads, and the compiler turns the inner
+// ones into vector code where it can with f.
 namespace gradus {
 namespace detail {
 // A tensor seen as (outer, n, inner), of which n is along one axis.
@@ -20,7 +21,7 @@ struct AxisView {
   Index inner = 1;
 };
 
-// How two broadcast operands are walked: `rows` runs of `run` elements each, along which each
+// How two broadcast operands are walked: `rows` rows of `row_size` elements each, along which each
 // operand advances by 1 or stays where it is. Neighbouring axes that behave alike are one.
 struct BroadcastLoop {
   // Throws Error, naming `operation`, when the shapes do not broadcast.
@@ -41,9 +42,9 @@ struct BroadcastLoop {
 
   Shape shape;  // of the result
   Index rows = 1;
-  Index run = 1;
-  bool x_moves = true;  // along a run
-  bool y_moves = true;
+  Index row_size = 1;
+  Index x_step = 1;  // along a row: 1, or 0 where one element of x is repeated
+  Index y_step = 1;
 
  private:
   struct Axis {
@@ -55,16 +56,18 @@ struct BroadcastLoop {
   void add_axis(const Axis& next);
 
   int n_axes_ = 0;
-  std::array<Axis, Shape::kMaxRank> axes_;  // n_axes_ of them, innermost (the run) first
+  std::array<Axis, Shape::kMaxRank> axes_;  // n_axes_ of them, innermost (the row) first
 };
 }  // namespace detail
 
 // z[i] = f(x[i]).
+//
+// REQUIRES: f may be called by several threads at once.
 template <class T, class F> Tensor<T> map(const Tensor<T>& x, F f) {
   auto result = Tensor<T>::uninitialized(x.shape());
   const T* a = x.data();
   T* __restrict z = result.mutable_data();
-  parallel_for(x.size(), detail::kPiece, [=](Index begin, Index end) {
+  parallel_for(x.size(), detail::kPiece, [a, z, f](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) z[i] = f(a[i]);
   });
   return result;
@@ -72,18 +75,20 @@ template <class T, class F> Tensor<T> map(const Tensor<T>& x, F f) {
 
 // z[i] = f(x[i], y[i]), with broadcasting. Throws Error, naming `operation`, when the shapes do not
 // broadcast.
+//
+// REQUIRES: f may be called by several threads at once.
 template <class T, class F>
 Tensor<T> zip(const char* operation, const Tensor<T>& x, const Tensor<T>& y, F f) {
   const detail::BroadcastLoop loop(operation, x.shape(), y.shape());
   auto result = Tensor<T>::uninitialized(loop.shape);
   if (result.empty()) return result;
 
-  auto run = [&loop, f](T* __restrict z, const T* a, const T* b, Index n) {
-    if (loop.x_moves && loop.y_moves) {
+  auto zip_row = [&loop, f](T* __restrict z, const T* a, const T* b, Index n) {
+    if (loop.x_step == 1 && loop.y_step == 1) {
       for (Index i = 0; i < n; ++i) z[i] = f(a[i], b[i]);
-    } else if (loop.x_moves) {
+    } else if (loop.x_step == 1) {
       for (Index i = 0; i < n; ++i) z[i] = f(a[i], *b);
-    } else {
+    } else {  // y advances: where neither did, the row would have one element, and both steps be 1
       for (Index i = 0; i < n; ++i) z[i] = f(*a, b[i]);
     }
   };
@@ -92,17 +97,18 @@ Tensor<T> zip(const char* operation, const Tensor<T>& x, const Tensor<T>& y, F f
   const T* b = y.data();
   T* z = result.mutable_data();
   if (loop.rows == 1) {
-    parallel_for(loop.run, detail::kPiece, [&](Index begin, Index end) {
-      run(z + begin, a + loop.x_moves * begin, b + loop.y_moves * begin, end - begin);
-    });
+    auto zip_piece = [&loop, &zip_row, a, b, z](Index begin, Index end) {
+      zip_row(z + begin, a + loop.x_step * begin, b + loop.y_step * begin, end - begin);
+    };
+    parallel_for(loop.row_size, detail::kPiece, zip_piece);
   } else {
-    const Index grain = std::max<Index>(1, detail::kPiece / loop.run);
-    parallel_for(loop.rows, grain, [&](Index begin, Index end) {
+    auto zip_rows = [&loop, &zip_row, a, b, z](Index begin, Index end) {
       for (Index r = begin; r < end; ++r) {
         const auto [i, j] = loop.offsets(r);
-        run(z + r * loop.run, a + i, b + j, loop.run);
+        zip_row(z + r * loop.row_size, a + i, b + j, loop.row_size);
       }
-    });
+    };
+    parallel_for(loop.rows, std::max<Index>(1, detail::kPiece / loop.row_size), zip_rows);
   }
   return result;
 }

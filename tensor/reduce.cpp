@@ -17,16 +17,16 @@ using detail::AxisView;
 using detail::BroadcastLoop;
 using detail::kPiece;
 
-// Sixteen running sums, which the compiler keeps in vector registers.
+// Sixteen running sums, which the compiler keeps in vector registers: number i is added to sum i %
+// 16. At the end these are added up, from the first to the last.
 template <class T> double sum_of(const T* x, Index n) {
-  double lanes[16] = {};
-  Index i = 0;
-  for (; i + 16 <= n; i += 16)
-    for (int k = 0; k < 16; ++k) lanes[k] += x[i + k];
-  for (int k = 0; i < n; ++k) {
-    lanes[k] += x[i];
-    ++i;
+  constexpr Index kLanes = 16;
+  double lanes[kLanes] = {};
+  const Index whole = n - n % kLanes;
+  for (Index i = 0; i < whole; i += kLanes) {
+    for (Index k = 0; k < kLanes; ++k) lanes[k] += x[i + k];
   }
+  for (Index i = whole; i < n; ++i) lanes[i - whole] += x[i];
 
   double total = 0;
   for (double lane : lanes) total += lane;
@@ -36,30 +36,36 @@ template <class T> double sum_of(const T* x, Index n) {
 // The sums of `rows` rows of n numbers: (rows, n) -> (rows).
 template <class T> void sum_rows(const T* x, T* y, Index rows, Index n) {
   const Index grain = std::max<Index>(1, kPiece / std::max<Index>(n, 1));
-  parallel_for(rows, grain, [=](Index begin, Index end) {
+  parallel_for(rows, grain, [x, y, n](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) y[i] = static_cast<T>(sum_of(x + i * n, n));
   });
 }
 
+constexpr Index kStripColumns = 128;  // whose running sums fit into the first cache
+
+// The sums over n rows, `stride` apart, of a strip of up to kStripColumns columns.
+template <class T> void sum_strip(const T* x, T* y, Index n, Index stride, Index columns) {
+  double sums[kStripColumns] = {};
+  for (Index i = 0; i < n; ++i) {
+    for (Index j = 0; j < columns; ++j) sums[j] += x[j];
+    x += stride;
+  }
+  std::copy(sums, sums + columns, y);
+}
+
 // The sums over n: (outer, n, inner) -> (outer, inner). Goes through x in the order in which it
-// stands in memory, with running sums for a block of columns at a time.
+// stands in memory, strip by strip.
 template <class T> void sum_columns(const T* x, T* y, const AxisView& view) {
   const Index n = view.n;
   const Index inner = view.inner;
-  constexpr Index kColumns = 128;  // whose running sums fit into the first cache
-  const Index blocks = (inner + kColumns - 1) / kColumns;
-  const Index grain = std::max<Index>(1, kPiece / std::max<Index>(n * kColumns, 1));
-  parallel_for(view.outer * blocks, grain, [=](Index begin, Index end) {
-    for (Index block = begin; block < end; ++block) {
-      const Index first = block % blocks * kColumns;
-      const Index width = std::min(kColumns, inner - first);
-      double sums[kColumns] = {};
-      const T* row = x + block / blocks * n * inner + first;
-      for (Index i = 0; i < n; ++i) {
-        for (Index j = 0; j < width; ++j) sums[j] += row[j];
-        row += inner;
-      }
-      std::copy(sums, sums + width, y + block / blocks * inner + first);
+  const Index strips = (inner + kStripColumns - 1) / kStripColumns;  // side by side
+  const Index grain = std::max<Index>(1, kPiece / std::max<Index>(n * kStripColumns, 1));
+  parallel_for(view.outer * strips, grain, [x, y, n, inner, strips](Index begin, Index end) {
+    for (Index strip = begin; strip < end; ++strip) {
+      const Index o = strip / strips;
+      const Index first = strip % strips * kStripColumns;
+      const Index columns = std::min(kStripColumns, inner - first);
+      sum_strip(x + o * n * inner + first, y + o * inner + first, n, inner, columns);
     }
   });
 }
@@ -71,13 +77,13 @@ template <class T> void sum_axis(const T* x, T* y, const AxisView& view) {
     sum_columns(x, y, view);
 }
 
-// The maxima over n: (outer, n, inner) -> (outer, inner). NaN, which differs from itself, wins.
+// The maxima over n: (outer, n, inner) -> (outer, inner). NaN wins.
 template <class T> void max_axis(const T* x, T* y, const AxisView& view) {
   for (Index i = 0; i < view.outer * view.n; ++i) {
     const T* row = x + i * view.inner;
     T* best = y + i / view.n * view.inner;
     for (Index j = 0; j < view.inner; ++j) {
-      if (i % view.n == 0 || row[j] > best[j] || row[j] != row[j]) best[j] = row[j];
+      if (i % view.n == 0 || row[j] > best[j] || std::isnan(row[j])) best[j] = row[j];
     }
   }
 }
@@ -96,6 +102,18 @@ Tensor<T> reduce(const char* operation, Tensor<T> x, const Axes& axes, bool keep
     x = std::move(y);
   }
   return x.reshape(result);
+}
+
+// The position of the largest of n numbers, `stride` apart: the first of equals, and of NaNs.
+template <class T> Index argmax_of(const T* x, Index n, Index stride) {
+  Index best = 0;
+  for (Index j = 1; j < n; ++j) {
+    const T candidate = x[j * stride];
+    const T leader = x[best * stride];
+    const bool first_nan = std::isnan(candidate) && !std::isnan(leader);
+    if (candidate > leader || first_nan) best = j;
+  }
+  return best;
 }
 
 template <class T> void require_elements(const char* operation, const Tensor<T>& x) {
@@ -131,15 +149,10 @@ template <class T> std::vector<Index> argmax(const Tensor<T>& x, int axis) {
   const AxisView view(x.shape(), normalize_axis("argmax", axis, x.shape()));
   if (view.n == 0) fail("argmax: axis {} of {} has no elements", axis, x.shape());
 
-  std::vector<Index> best(view.outer * view.inner, 0);
+  std::vector<Index> best(view.outer * view.inner);
   for (Index i = 0; i < std::ssize(best); ++i) {
-    const T* column = x.data() + i / view.inner * view.n * view.inner + i % view.inner;
-    for (Index j = 1; j < view.n; ++j) {
-      const T candidate = column[j * view.inner];
-      const T leader = column[best[i] * view.inner];
-      const bool first_nan = candidate != candidate && leader == leader;
-      if (candidate > leader || first_nan) best[i] = j;
-    }
+    const T* first = x.data() + i / view.inner * view.n * view.inner + i % view.inner;
+    best[i] = argmax_of(first, view.n, view.inner);
   }
   return best;
 }
@@ -154,7 +167,6 @@ template <class T> Tensor<T> sum_to(const Tensor<T>& x, const Shape& shape) {
   for (int k = 0; k < x.rank(); ++k) {
     if (k < extra || shape[k - extra] != x.shape()[k]) axes.push_back(k);
   }
-  if (axes.empty()) return x.reshape(shape);
   return sum(x, axes).reshape(shape);
 }
 
@@ -169,15 +181,15 @@ template <class T> Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape
   const BroadcastLoop loop("broadcast_to", x.shape(), shape);
   const T* from = x.data();
   T* to = result.mutable_data();
-  const Index grain = std::max<Index>(1, kPiece / loop.run);
+  const Index grain = std::max<Index>(1, kPiece / loop.row_size);
   parallel_for(loop.rows, grain, [&loop, from, to](Index begin, Index end) {
     for (Index r = begin; r < end; ++r) {
       const T* row = from + loop.offsets(r).first;
-      T* copy = to + r * loop.run;
-      if (loop.x_moves)
-        std::copy_n(row, loop.run, copy);
+      T* copy = to + r * loop.row_size;
+      if (loop.x_step == 1)
+        std::copy_n(row, loop.row_size, copy);
       else
-        std::fill_n(copy, loop.run, *row);
+        std::fill_n(copy, loop.row_size, *row);
     }
   });
   return result;

@@ -6,8 +6,8 @@
 
 // Reductions over any axes: {} means all of them, negative axes count from the end. `keepdims`
 // leaves each reduced axis in place with extent 1. All throw Error when an axis is out of range or
-// named twice. Sums along an axis are accumulated in double, in an order that depends on the shape
-// only.
+// named twice. Sums are accumulated in double, in an order that depends on the shape only; over
+// several axes one axis is summed after another, each time rounding the sums to T.
 namespace gradus {
 // The sum of the elements; 0 where there are none.
 template <class T> Tensor<T> sum(const Tensor<T>& x, const Axes& axes = {}, bool keepdims = false);
