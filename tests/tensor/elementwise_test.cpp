@@ -54,9 +54,10 @@ template <class T> std::vector<T> wide_range(int mantissas) {
 }
 
 template <class T> struct Elementwise : test::FloatAndDouble<T> {
-  // The worst of f over a wide range is within `most` units in the last place of the exact value.
+  // The worst of f over a wide range is within `max_ulps` units in the last place of the exact
+  // value.
   static void expect_close(Tensor<T> (*f)(const Tensor<T>&), long double (*exact)(long double),
-                           double most) {
+                           double max_ulps) {
     const std::vector<T> values = wide_range<T>(sizeof(T) == 4 ? 16 : 8);
     const Tensor<T> x({std::ssize(values)}, values);
     const Tensor<T> y = f(x);
@@ -70,8 +71,8 @@ template <class T> struct Elementwise : test::FloatAndDouble<T> {
         where = i;
       }
     }
-    EXPECT_LE(worst, most) << "f(" << fmt::format("{}", x(where)) << ") = " << y(where)
-                           << ", but it is " << exact(x(where));
+    EXPECT_LE(worst, max_ulps) << "f(" << fmt::format("{}", x(where)) << ") = " << y(where)
+                               << ", but it is " << exact(x(where));
   }
 };
 
@@ -182,7 +183,8 @@ TYPED_TEST(Elementwise, ArithmeticIsThatOfTheLanguage) {
   std::vector<T> some = wide_range<T>(1);
   some.resize(sizeof(T) == 4 ? 400 : 300);
   const Index n = std::ssize(some);
-  const Tensor<T> x({n, 1}, some), y({1, n}, some);
+  const Tensor<T> x({n, 1}, some);
+  const Tensor<T> y({1, n}, some);
   const Tensor<T> sum = x + y;
   const Tensor<T> difference = x - y;
   const Tensor<T> product = x * y;
@@ -206,7 +208,8 @@ TYPED_TEST(Elementwise, ComparisonsGiveOneOrZero) {
   using T = TypeParam;
   const std::vector<T> some = {-INFINITY, -2,  T(-0.0),  0,
                                1,         1.5, INFINITY, std::numeric_limits<T>::quiet_NaN()};
-  const Tensor<T> x({8, 1}, some), y({8}, some);
+  const Tensor<T> x({8, 1}, some);
+  const Tensor<T> y({8}, some);
   for (Index i = 0; i < 8; ++i)
     for (Index j = 0; j < 8; ++j) {
       const T a = some[i];
@@ -224,7 +227,8 @@ TYPED_TEST(Elementwise, MaximumAndMinimumLetANaNWin) {
   using T = TypeParam;
   const T nan = std::numeric_limits<T>::quiet_NaN();
   const std::vector<T> some = {-INFINITY, -2, 0, 1, 1.5, INFINITY, nan};
-  const Tensor<T> x({7, 1}, some), y({7}, some);
+  const Tensor<T> x({7, 1}, some);
+  const Tensor<T> y({7}, some);
   for (Index i = 0; i < 7; ++i)
     for (Index j = 0; j < 7; ++j) {
       const T a = some[i];
@@ -276,7 +280,8 @@ TYPED_TEST(Elementwise, NumbersStandOnEitherSide) {
 
 TYPED_TEST(Elementwise, ErrorsNameTheOperationTheShapesAndTheAxis) {
   using T = TypeParam;
-  const Tensor<T> x(Shape{2, 3}), y(Shape{4});
+  const Tensor<T> x(Shape{2, 3});
+  const Tensor<T> y(Shape{4});
   auto expected = [](const std::string& name) {
     return name +
            ": (2, 3) and (4) do not broadcast: extents 3 and 4 of axis -1 differ, and "
@@ -299,7 +304,8 @@ TYPED_TEST(Elementwise, ErrorsNameTheOperationTheShapesAndTheAxis) {
 
 TYPED_TEST(Elementwise, OperandsStayAsTheyWere) {
   using T = TypeParam;
-  const Tensor<T> x({2}, {1, 2}), y({2}, {3, 5});
+  const Tensor<T> x({2}, {1, 2});
+  const Tensor<T> y({2}, {3, 5});
   x + y;
   exp(x);
   EXPECT_THAT(x.to_vector(), ::testing::ElementsAre(1, 2));

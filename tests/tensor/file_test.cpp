@@ -49,7 +49,8 @@ TEST(File, ThatCannotBeReadIsAnErrorWithItsReason) {
 // A child process without the rights that the superuser has everywhere.
 TEST(File, WithoutPermissionIsAnError) {
   const TemporaryDirectory directory;
-  const std::string secret = directory / "secret", fresh = directory / "new";
+  const std::string secret = directory / "secret";
+  const std::string fresh = directory / "new";
   test::write_bytes(secret, "x");
   chmod(secret.c_str(), 0);
   chmod(directory.path().c_str(), 0555);

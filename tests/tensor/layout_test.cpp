@@ -134,7 +134,9 @@ TYPED_TEST(Layout, ConcatenatePutsTensorsOneAfterAnother) {
 
 TYPED_TEST(Layout, ConcatenateWantsShapesThatFit) {
   using V = std::vector<Tensor<TypeParam>>;
-  const Tensor<TypeParam> x(Shape{2, 3}), y(Shape{2, 4}), z(Shape{3});
+  const Tensor<TypeParam> x(Shape{2, 3});
+  const Tensor<TypeParam> y(Shape{2, 4});
+  const Tensor<TypeParam> z(Shape{3});
   EXPECT_EQ(error_of([] { concatenate(V{}); }), "concatenate: no tensors were given");
   EXPECT_EQ(error_of([&] {
               concatenate(V{x, y});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numbers>
 #include <random>
@@ -20,7 +21,9 @@ using ::testing::HasSubstr;
 // a b^T and a b, by loops in long double.
 template <class T>
 Tensor<T> times(const Tensor<T>& a, const Tensor<T>& b, bool b_transposed = false) {
-  const Index m = a.shape()[0], k = a.shape()[1], n = b.shape()[b_transposed ? 0 : 1];
+  const Index m = a.shape()[0];
+  const Index k = a.shape()[1];
+  const Index n = b.shape()[b_transposed ? 0 : 1];
   std::vector<long double> sums(m * n);
   for (Index i = 0; i < m; ++i)
     for (Index l = 0; l < k; ++l)
@@ -77,9 +80,9 @@ template <class T> struct Linalg : test::FloatAndDouble<T> {
     EXPECT_LE(largest_difference(times(eigen.vectors, a), scaled),
               tolerance * std::max(largest_magnitude(eigen.values), 1e-300));
     for (Index i = 0; i < n; ++i) {  // the largest component is positive, or rounded to a tie
-      const auto [least, most] =
+      const auto [smallest, largest] =
           std::minmax_element(eigen.vectors.data() + i * n, eigen.vectors.data() + (i + 1) * n);
-      EXPECT_GE(*most, -*least * (1 - kEpsilon)) << i;
+      EXPECT_GE(*largest, -*smallest * (1 - kEpsilon)) << i;
     }
   }
 };
@@ -105,7 +108,8 @@ TYPED_TEST(Linalg, CholeskyFactorsAreLowerTriangularAndMultiplyBack) {
 }
 
 TYPED_TEST(Linalg, CholeskyTakesTheSymmetricPart) {
-  const Tensor<TypeParam> a({2, 2}, {4, 3, 1, 5}), same({2, 2}, {4, 2, 2, 5});
+  const Tensor<TypeParam> a({2, 2}, {4, 3, 1, 5});
+  const Tensor<TypeParam> same({2, 2}, {4, 2, 2, 5});
   EXPECT_EQ(cholesky(a).to_vector(), cholesky(same).to_vector());
   EXPECT_THAT(cholesky(a).to_vector(), ElementsAre(2, 0, 1, 2));
 }
@@ -156,14 +160,15 @@ TYPED_TEST(Linalg, SolvesInvertTheTriangles) {
 }
 
 TYPED_TEST(Linalg, SolvesTakeAVectorForTheRightSide) {
-  const Tensor<TypeParam> l({2, 2}, {2, 0, 1, 4}), b({2}, {6, 11});
+  const Tensor<TypeParam> l({2, 2}, {2, 0, 1, 4});
+  const Tensor<TypeParam> b({2}, {6, 11});
   EXPECT_THAT(solve_lower(l, b).to_vector(), ElementsAre(3, 2));
   EXPECT_THAT(solve_lower_transposed(l, Tensor<TypeParam>({2}, {8, 8})).to_vector(),
               ElementsAre(3, 2));
   EXPECT_EQ(solve_spd(identity<TypeParam>(2), b).shape(), (Shape{2}));
 }
 
-TYPED_TEST(Linalg, SolvePositiveInvertsTheMatrix) {
+TYPED_TEST(Linalg, SolveSpdInvertsTheMatrix) {
   for (Index n : {1, 2, 9, 50}) {
     const auto a = positive_definite<TypeParam>(n, 4);
     const auto x = test::gaussian_numbers<TypeParam>({n, 3}, 5);
@@ -213,7 +218,7 @@ TYPED_TEST(Linalg, LogDeterminantOfClosedForms) {
   EXPECT_THROW(log_determinant(Tensor<T>({2, 2}, {1, 2, 2, 1})), Error);
 }
 
-TYPED_TEST(Linalg, LowerTriangleCutsWhatIsAboveTheDiagonal) {
+TYPED_TEST(Linalg, TrilCutsWhatIsAboveTheDiagonal) {
   const Tensor<TypeParam> a({3, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9});
   EXPECT_THAT(tril(a).to_vector(), ElementsAre(1, 0, 0, 4, 5, 0, 7, 8, 9));
   EXPECT_EQ(a(0, 2), 3);
@@ -252,7 +257,10 @@ TYPED_TEST(Linalg, EigenOfASecondDifferenceHasItsClosedForm) {
   Tensor<TypeParam> a(Shape{n, n});
   for (Index i = 0; i < n; ++i) {
     a.set({i, i}, 2);
-    if (i > 0) a.set({i, i - 1}, -1), a.set({i - 1, i}, -1);
+    if (i > 0) {
+      a.set({i, i - 1}, -1);
+      a.set({i - 1, i}, -1);
+    }
   }
   const auto eigen = symmetric_eigen(a);
   this->expect_eigen(a, eigen, 50 * this->kEpsilon);

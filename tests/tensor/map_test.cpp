@@ -93,7 +93,7 @@ TYPED_TEST(Zip, EqualsTheTriviallyRightLoopForAllPairsOfShapes) {
     for (const Shape& b : shapes) expect_broadcast<TypeParam>(a, b);
 }
 
-// Larger than a piece of the parallel loop, in one run and in many, with the runs shorter and
+// Larger than a piece of the parallel loop, in one row and in many, with the rows shorter and
 // longer than a piece.
 TYPED_TEST(Zip, EqualsTheTriviallyRightLoopForLargeTensors) {
   expect_broadcast<TypeParam>({70001}, {70001});
@@ -123,7 +123,7 @@ TYPED_TEST(Zip, NamesTheOperation) {
 }
 
 TYPED_TEST(Zip, MapAppliesAFunctionToEveryElementOnce) {
-  for (Index n : {0, 1, 5, 32767, 32768, 32769, 100003}) {
+  for (Index n : {0, 1, 5, 8191, 8192, 8193, 16383, 16384, 16385, 100003}) {
     const auto x = arange<TypeParam>(n);
     const auto y = map(x, [](TypeParam v) { return 2 * v + 1; });
     ASSERT_EQ(y.shape(), x.shape());

@@ -98,13 +98,16 @@ TYPED_TEST(Matmul, IsExactForWholeNumbersInOddShapes) {
 }
 
 TYPED_TEST(Matmul, IsExactForWholeNumbersAtTheEdgesOfTheBlocks) {
-  for (Index k : {255, 256, 257, 511, 512, 513}) this->expect_exact(19, k, 35);
-  for (Index m : {95, 96, 97, 193, 255, 256, 257, 258, 300}) this->expect_exact(m, 33, 71);
-  for (Index m : {1023, 1024, 1025, 1031, 2050}) this->expect_exact(m, 9, 17);
-  for (Index n : {2047, 2048, 2049, 2063, 4100}) this->expect_exact(7, 9, n);
-  this->expect_exact(1030, 260, 5);
-  this->expect_exact(5, 260, 2051);
-  this->expect_exact(1027, 259, 33);
+  // k is cut at multiples of 512 into equal parts; a's rows into blocks of about 96, where there
+  // are more than 256.
+  for (Index k : {511, 512, 513, 1023, 1024, 1025}) this->expect_exact(19, k, 35);
+  for (Index m : {95, 96, 97, 191, 192, 193, 255, 256, 257, 258, 300})
+    this->expect_exact(m, 33, 71);
+  for (Index m : {383, 384, 385, 767, 768, 769, 2050}) this->expect_exact(m, 9, 17);
+  for (Index n : {4100, 4101}) this->expect_exact(7, 9, n);
+  this->expect_exact(1030, 513, 5);
+  this->expect_exact(5, 513, 2051);
+  this->expect_exact(1027, 1025, 33);
   this->expect_exact(1, 5003, 1);
   this->expect_exact(5003, 1, 3);
   this->expect_exact(1, 1, 5003);
@@ -123,7 +126,8 @@ TYPED_TEST(Matmul, IsExactForWholeNumbersWhereBlocksMeet) {
     const Index k = 1021;
     const auto a = whole_numbers<TypeParam>({m, k}, 1);
     const auto b = whole_numbers<TypeParam>({k, n}, 2);
-    const std::vector<Index> indices = {0, 1, 11, 12, 95, 96, 255, 256, 299, m / 2, m - 2, m - 1};
+    const std::vector<Index> indices = {0,   1,   11,  12,  95,    96,    191,
+                                        192, 255, 256, 299, m / 2, m - 2, m - 1};
     const std::span<const Index> some(indices);
     const auto expected = exact_product(gather_rows(a, some), b);
     for (const Tensor<TypeParam>& c :
@@ -159,7 +163,8 @@ TYPED_TEST(Matmul, OfAResultThatIsTooLargeIsRefused) {
 }
 
 TYPED_TEST(Matmul, NaiveIsTheDefinition) {
-  const Tensor<TypeParam> a({2, 3}, {1, 2, 3, 4, 5, 6}), b({3, 2}, {7, 8, 9, 10, 11, 12});
+  const Tensor<TypeParam> a({2, 3}, {1, 2, 3, 4, 5, 6});
+  const Tensor<TypeParam> b({3, 2}, {7, 8, 9, 10, 11, 12});
   EXPECT_THAT(matmul_naive(a, b).to_vector(), ::testing::ElementsAre(58, 64, 139, 154));
 }
 
@@ -216,7 +221,8 @@ TYPED_TEST(Matmul, RefusesInnerDimensionsThatDifferAndSaysWhatToUse) {
 }
 
 TYPED_TEST(Matmul, WantsMatrices) {
-  const Tensor<TypeParam> x(Shape{3}), y(Shape{3, 2});
+  const Tensor<TypeParam> x(Shape{3});
+  const Tensor<TypeParam> y(Shape{3, 2});
   EXPECT_EQ(error_of([&] { matmul(x, y); }),
             "matmul: (3) x (3, 2): both must be matrices; reshape first");
   EXPECT_THROW(matmul(y, x), Error);

@@ -117,7 +117,7 @@ TEST(Print, ANaNHasNoSign) {
   EXPECT_EQ(to_string(Tensor<double>({2}, {std::copysign(kNaN, -1.0), 1})), "[nan  1.]");
 }
 
-TEST(Print, RowsAndBlocksAreNested) {
+TEST(Print, RowsAndMatricesAreNested) {
   // np.arange(12.).reshape(3, 4)
   EXPECT_EQ(to_string(arange<double>(12).reshape({3, 4})), R"([[ 0.  1.  2.  3.]
  [ 4.  5.  6.  7.]

@@ -87,7 +87,9 @@ TEST(Rng, IsTheEngineThatTheStandardFixes) {
 }
 
 TEST(Rng, SameSeedSameNumbersAndOthersOtherwise) {
-  Rng a(7), b(7), c(8);
+  Rng a(7);
+  Rng b(7);
+  Rng c(8);
   const auto x = a.normal<double>({100});
   EXPECT_EQ(x.to_vector(), b.normal<double>({100}).to_vector());
   EXPECT_NE(x.to_vector(), c.normal<double>({100}).to_vector());
@@ -257,7 +259,8 @@ template <class T> struct RngTensors : test::FloatAndDouble<T> {};
 TYPED_TEST_SUITE(RngTensors, test::Scalars);
 
 TYPED_TEST(RngTensors, HoldTheStreamInRowMajorOrder) {
-  Rng tensors(10), numbers(10);
+  Rng tensors(10);
+  Rng numbers(10);
   const auto normal = tensors.normal<TypeParam>({3, 4});
   EXPECT_EQ(normal.shape(), (Shape{3, 4}));
   for (TypeParam x : normal) EXPECT_EQ(x, static_cast<TypeParam>(numbers.normal()));
@@ -268,11 +271,11 @@ TYPED_TEST(RngTensors, HoldTheStreamInRowMajorOrder) {
 TYPED_TEST(RngTensors, AreUniformFromLowToHigh) {
   Rng rng(12);
   const auto x = rng.uniform<TypeParam>({20000}, -3, 5);
-  const auto [least, most] = std::minmax_element(x.begin(), x.end());
-  EXPECT_GE(*least, -3);
-  EXPECT_LT(*most, 5);
-  EXPECT_LT(*least, -2.99);
-  EXPECT_GT(*most, 4.99);
+  const auto [smallest, largest] = std::minmax_element(x.begin(), x.end());
+  EXPECT_GE(*smallest, -3);
+  EXPECT_LT(*largest, 5);
+  EXPECT_LT(*smallest, -2.99);
+  EXPECT_GT(*largest, 4.99);
 }
 
 // Number 273 of this seed is 1 - 1.2e-10, which as a float is nearest to 1. Whoever takes log(1 -
@@ -295,7 +298,8 @@ TEST(RngState, ContinuesTheStreamBitForBit) {
 }
 
 TEST(RngState, OfAnotherTextIsRefusedAndChangesNothing) {
-  Rng rng(15), same(15);
+  Rng rng(15);
+  Rng same(15);
   const std::string state = rng.state();
   for (const std::string& text :
        {std::string(), std::string("5489"), std::string("once upon a time"),

@@ -119,7 +119,8 @@ TEST(RecycledMemory, IsThatOfBlocksAndOfTheNextContainer) {
 // A step like a training step's: its blocks come from the same few addresses at every turn.
 TEST(Storage, SteadyStepsUseTheMemoryOfTheFirst) {
   auto step = [](std::set<const void*>& addresses) {
-    const Tensor<float> x({50, 40}), bias({40});
+    const Tensor<float> x({50, 40});
+    const Tensor<float> bias({40});
     const Tensor<float> y = x + bias;
     const Tensor<float> z = y * y - x;
     for (const Tensor<float>* t : {&x, &bias, &y, &z}) addresses.insert(t->data());

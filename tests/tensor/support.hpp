@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tensor/error.hpp"
 #include "tensor/tensor.hpp"
 
 // What the tests of tensor/ share: none of it uses what it helps to test, beyond building a Tensor
