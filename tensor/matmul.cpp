@@ -58,8 +58,8 @@ constexpr Index kDepth = 512;
 // past: 96 x 512 floats are 192 KiB.
 constexpr Index kBlockRows = 96;
 
-// If a has no more rows than this, every thread reads all of it, and has some columns of b for
-// itself. Otherwise each thread has some rows of a, and reads all of b.
+// If a has no more rows than this, c is shared out among threads by its columns, and all of them
+// read all of a. Otherwise it is shared out by its rows, and all of them read all of b.
 constexpr Index kFewRows = 256;
 
 // So many multiplications are worth waking a thread for.
