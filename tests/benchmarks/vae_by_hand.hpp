@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "nn/parameters.hpp"
+#include "tensor/elementwise.hpp"
 #include "tensor/matmul.hpp"
 #include "tensor/reduce.hpp"
 
