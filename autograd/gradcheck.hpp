@@ -21,7 +21,7 @@ struct GradcheckOptions {
 struct GradcheckReport {
   bool ok = false;
   std::string text;        // what was checked, or what is wrong, where, and what usually causes it
-  double worst_error = 0;  // relative, over all elements
+  double worst_error = 0;  // relative to the element, and to what rounding allows
   Index checked = 0;       // elements, or random directions
   Index skipped = 0;       // elements, for a kink
 

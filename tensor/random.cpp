@@ -62,8 +62,9 @@ constexpr double kF[8] = {1.0, 5.99832206555887937690e-1, 1.36929880922735805310
     1.42151175831644588870e-7, 2.04426310338993978564e-15};
 
 // clang-format on
-// low + (high - low) u where that cannot be computed so: rounding has given high, high - low
-// overflows, or there is no such interval.
+
+// Uniform where low + (high - low) u does not do: the sum was rounded up to high, or the difference
+// overflows, or low == high. Throws Error when there is no interval of finite numbers.
 double careful_uniform(double low, double high, double u) {
   if (!(low <= high && std::isfinite(low) && std::isfinite(high)))
     fail("Rng::uniform: [{}, {}) is not an interval of finite numbers", low, high);
@@ -92,6 +93,7 @@ double normal_quantile(double p) {
 double Rng::uniform(double low, double high) {
   const double u = static_cast<double>(engine_() >> 11) * 0x1p-53;
   const double x = low + (high - low) * u;
+  // An end that is NaN or infinite makes one of these comparisons false.
   return low <= high && x < high ? x : careful_uniform(low, high, u);
 }
 
@@ -114,7 +116,7 @@ Index Rng::integer(Index n) {
 }
 
 template <class T> Tensor<T> Rng::uniform(const Shape& shape, double low, double high) {
-  // What rounding to T has made `high` is the largest number below it.
+  // Rounding to T may give `high` itself: then the largest T below it is taken.
   const T largest = std::nextafter(T(high), T(low));
   Tensor<T> x(shape);
   T* z = x.mutable_data();

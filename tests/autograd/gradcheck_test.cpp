@@ -254,16 +254,15 @@ TEST(Gradcheck, OfParametersLeavesTheirValuesAsTheyWere) {
 
 TEST(Gradcheck, RestoresParametersWhenTheFunctionThrows) {
   Parameter<double> a("a", 0.1);
-  int calls = 0;
   EXPECT_THAT(error_of([&] {
                 gradcheck(
                     [&]() -> Var<double> {
-                      if (++calls == 4) fail("the fourth call");
+                      if (a.value().item() != 0.1) fail("a was moved");
                       return exp(a);
                     },
                     {&a});
               }),
-              HasSubstr("the fourth call"));
+              HasSubstr("a was moved"));
   EXPECT_EQ(a.value().item(), 0.1);
 }
 

@@ -47,11 +47,11 @@ double train_epoch(Vae<float>& vae, nn::Adam<float>& adam, const Tensor<float>& 
   return total / static_cast<double>(train.extent(0));
 }
 
-// Seconds of one epoch.
+// Of one epoch: seconds, but for the last.
 struct Breakdown {
-  double data = 0, noise = 0, gradients = 0, adam = 0;  // each step by step, in one more epoch
+  double data = 0, noise = 0, gradients = 0, adam = 0;  // added up over an epoch
   double products = 0, elementwise = 0;                 // alone, as often as in an epoch
-  double gflop = 0;                                     // of the products
+  double gflop = 0;                                     // operations of the products
 };
 
 Breakdown measure_parts(Vae<float>& vae, nn::Adam<float>& adam, const Tensor<float>& train,
@@ -70,8 +70,11 @@ Breakdown measure_parts(Vae<float>& vae, nn::Adam<float>& adam, const Tensor<flo
     parts.gradients += watch.lap();
     adam.step();
     parts.adam += watch.lap();
-    if (some.empty()) some = x, noise = e;
-    watch.lap();
+    if (some.empty()) {
+      some = x;
+      noise = e;
+    }
+    watch.lap();  // the copy is no part of the next step's data
   }
 
   const nn::Parameters<float> parameters = vae.parameters();
@@ -81,14 +84,16 @@ Breakdown measure_parts(Vae<float>& vae, nn::Adam<float>& adam, const Tensor<flo
   auto multiply_all = [&] {
     for (const Product& p : products) multiply(p.form, p.a, p.b);
   };
-  // The step by hand, whose products are there already.
+  // The step by hand. It asks for its products in the order in which they were recorded, and gets
+  // these instead of computing them.
   auto do_the_rest = [&] {
     std::size_t next = 0;
     step_by_hand(parameters, some, noise, [&](Form, const Tensor<float>&, const Tensor<float>&) {
       return products[next++].value;
     });
   };
-  multiply_all(), do_the_rest();
+  multiply_all();  // once untimed, to warm the caches
+  do_the_rest();
   parts.products = steps * seconds_per_call(0.5, multiply_all);
   parts.elementwise = steps * seconds_per_call(0.5, do_the_rest);
   return parts;
