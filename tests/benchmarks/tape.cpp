@@ -109,7 +109,10 @@ void compare_steps(const std::vector<Tensor<float>>& batches, const Tensor<float
     for (int pass = 0; pass < kPasses; ++pass)
       for (const Tensor<float>& x : batches) {
         step(x);
-        with_adam ? model.adam.step() : model.clear_gradients();
+        if (with_adam)
+          model.adam.step();
+        else
+          model.clear_gradients();
       }
     return 1e3 * watch.seconds() / static_cast<double>(kPasses * batches.size());
   };
@@ -118,7 +121,9 @@ void compare_steps(const std::vector<Tensor<float>>& batches, const Tensor<float
     const double t = time(by_tape, [&](auto& x) { step_by_tape(by_tape.vae, x, noise); });
     const double h = time(by_hand, [&](auto& x) { step_by_hand(by_hand.parameters, x, noise); });
     if (round < 0) continue;  // the first brings memory and code into the caches
-    tape.push_back(t), hand.push_back(h), ratio.push_back(t / h);
+    tape.push_back(t);
+    hand.push_back(h);
+    ratio.push_back(t / h);
   }
   fmt::print("\n{}, {} rounds in turn: median (least to most)\n",
              with_adam ? "forward, backward and Adam" : "forward and backward", kRounds);

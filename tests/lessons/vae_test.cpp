@@ -429,7 +429,7 @@ TEST(Bounds, AnInfiniteOneIsNotExpectedOfTheProgram) {
   fs::remove_all(directory);
 }
 
-// The two ends of the bracket for Fashion-MNIST were computed elsewhere.
+// The two ends of the bracket for Fashion-MNIST are from tests/references/fashion_mnist.py.
 TEST(Bounds, OfFashionMnistAreTheKnownNumbers) {
   const std::filesystem::path directory = "/usr/share/datasets/fashion-mnist";
   if (!std::filesystem::exists(directory)) GTEST_SKIP() << "the data set is not installed";
