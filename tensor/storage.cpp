@@ -38,20 +38,20 @@ struct Storage::FreeLists {
     }
   }
 
-  // The list's head, or nullptr where blocks of this size are not recycled.
-  static Header** of_this_thread(int size_class) {
+  // nullptr where blocks of this size are not recycled.
+  static FreeLists* of_this_thread(int size_class) {
     if (lists_are_gone || size_class > kMaxRecycledClass) return nullptr;
     thread_local FreeLists lists;
-    return &lists.first[size_class];
+    return &lists;
   }
 };
 
 Storage::Header* Storage::take(std::size_t bytes) {
   const int size_class = size_class_of(bytes);
-  Header** const first = FreeLists::of_this_thread(size_class);
-  if (first && *first) {
-    Header* const header = *first;
-    *first = header->next_free;
+  FreeLists* const lists = FreeLists::of_this_thread(size_class);
+  if (lists && lists->first[size_class]) {
+    Header* const header = lists->first[size_class];
+    lists->first[size_class] = header->next_free;
     header->references.store(1, std::memory_order_relaxed);
     return header;
   }
@@ -59,17 +59,17 @@ Storage::Header* Storage::take(std::size_t bytes) {
   const std::size_t size = size_class <= kMaxRecycledClass ? std::size_t{1} << size_class : bytes;
   void* const memory = ::operator new(sizeof(Header) + size, kAlignment, std::nothrow);
   if (!memory) fail("out of memory: a tensor of {} bytes was asked for", bytes);
-  return new (memory) Header{1, size_class, nullptr};
+  return new (memory) Header{1, size_class, lists, nullptr};
 }
 
 void Storage::give_back(Header* header) {
-  Header** const first = FreeLists::of_this_thread(header->size_class);
-  if (!first) {
+  FreeLists* const lists = FreeLists::of_this_thread(header->size_class);
+  if (!lists || header->maker != lists) {
     ::operator delete(header, kAlignment);
     return;
   }
 
-  header->next_free = *first;
-  *first = header;
+  header->next_free = lists->first[header->size_class];
+  lists->first[header->size_class] = header;
 }
 }  // namespace gradus

@@ -9,15 +9,16 @@ namespace gradus {
 //
 // Blocks of up to 64 MiB are recycled: the last reference to one puts it into its thread's list of
 // free blocks of that size, from which the next request takes it. After a first training step the
-// system is asked for no more memory, except for larger blocks.
+// system is asked for no more memory, except for larger blocks. A thread has no more blocks of a
+// size, free or not, than it had in use at one time.
 //
 // Invariant: the count of a block that a Storage object has made is the number of Storage objects
 // that refer to it; who finds that there is one only, its own, may write. (The blocks of allocate()
 // have one owner, and their count means nothing.)
 //
 // Thread safety: as std::shared_ptr. Different references to one block may be copied and dropped
-// from different threads; one reference may not be changed by two at a time. A block may be freed
-// by another thread than the one that asked for it, and is then recycled there.
+// from different threads; one reference may not be changed by two at a time. A block whose last
+// reference is dropped by another thread than the one that made it goes back to the system.
 class Storage {
  public:
   // A reference to nothing.
@@ -55,14 +56,15 @@ class Storage {
   static void deallocate(void* memory) { give_back(static_cast<Header*>(memory) - 1); }
 
  private:
+  struct FreeLists;
+
   // Stands before the block's first byte, and is as long as its alignment.
   struct alignas(64) Header {
     std::atomic<int> references;
     int size_class;     // k, of a block of 2^k bytes; above k = 26, of as many as were asked for
+    FreeLists* maker;   // the lists of the thread that made it; only compared, for that may be over
     Header* next_free;  // in the list of free blocks
   };
-
-  struct FreeLists;
 
   static Header* take(std::size_t bytes);
   static void give_back(Header* header);

@@ -3,10 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <fstream>
 #include <set>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include <unistd.h>
 
 #include "tensor/elementwise.hpp"
 #include "tests/tensor/support.hpp"
@@ -169,6 +172,31 @@ TEST(Storage, MadeInOneThreadIsFreedInAnother) {
       EXPECT_EQ(static_cast<const char*>(moved.data())[999], 1);
     }).join();
   }
+}
+
+// What the process holds of the machine's memory, in bytes.
+std::size_t resident_memory() {
+  std::size_t pages_of_program = 0;
+  std::size_t pages_in_memory = 0;
+  std::ifstream("/proc/self/statm") >> pages_of_program >> pages_in_memory;
+  return pages_in_memory * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+// A thread that only drops has no use for the blocks. The bound leaves room for the address
+// sanitizer, which keeps the last 256 MiB of freed memory.
+TEST(Storage, MadeInOneThreadAndDroppedInAnotherIsNotKeptThere) {
+  constexpr std::size_t kBytes = 4'000'000;
+  const std::size_t before = resident_memory();
+  std::thread([&] {
+    for (int i = 0; i < 400; ++i) {
+      Storage block;
+      std::thread([&] {
+        block = Storage(kBytes);
+        std::memset(block.data(), 1, kBytes);
+      }).join();
+    }
+    EXPECT_LT(resident_memory(), before + 600'000'000);
+  }).join();
 }
 
 // The allocator of a sanitizer ends the program instead of saying that there is no memory.
