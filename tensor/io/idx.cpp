@@ -1,17 +1,14 @@
 #include "tensor/io/idx.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <iterator>
 #include <limits>
-#include <memory>
 #include <string>
-#include <system_error>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,56 +26,89 @@ struct Bytes {
   std::vector<unsigned char> numbers;
 };
 
-// A file that is read through zlib, which unpacks a gzipped file and reads any other as it is.
+// The bytes of a file, which are unpacked on the way if they are gzipped.
 class Reader {
  public:
-  // Throws Error when the file cannot be opened.
-  explicit Reader(const std::filesystem::path& path) : name_(path.string()), file_(open(path)) {}
+  // Throws Error when the file cannot be read.
+  explicit Reader(const std::filesystem::path& path)
+      : name_(path.string()), bytes_(read_file(path)), rest_(bytes_) {
+    gzipped_ = rest_.starts_with(kGzipMagic);
+    if (!gzipped_) return;
+    const int status = inflateInit2(&stream_, kGzipWindow);
+    if (status != Z_OK) fail("cannot read {}: {}", name_, zError(status));
+  }
+
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+  ~Reader() {
+    if (gzipped_) inflateEnd(&stream_);
+  }
 
   // The next `size` bytes, or fewer where the file ends. Reads in steps, so that a damaged header
   // that claims gigabytes costs no more memory than the file has bytes. Throws Error when the gzip
-  // data are damaged.
+  // data are damaged, or when something else comes after them.
   std::vector<unsigned char> read(std::uint64_t size) {
-    constexpr std::uint64_t kStep = 1 << 20;
-    std::vector<unsigned char> bytes;
-    while (bytes.size() < size) {
-      const std::size_t begin = bytes.size();
-      bytes.resize(begin + std::min(size - begin, kStep));
-      const std::size_t n = read_some(bytes.data() + begin, bytes.size() - begin);
-      bytes.resize(begin + n);
+    std::vector<unsigned char> result;
+    while (result.size() < size) {
+      const std::size_t begin = result.size();
+      result.resize(begin + std::min<std::uint64_t>(size - begin, kStep));
+      const std::size_t n = read_some(result.data() + begin, result.size() - begin);
+      result.resize(begin + n);
       if (n == 0) break;
     }
-    return bytes;
+    return result;
   }
 
  private:
-  struct Close {
-    void operator()(gzFile_s* file) const { gzclose(file); }
-  };
+  static constexpr std::string_view kGzipMagic = "\x1f\x8b";
+  static constexpr int kGzipWindow = 16 + MAX_WBITS;  // zlib's way to say gzip instead of zlib
+  static constexpr std::size_t kStep = 1 << 20;
 
-  static gzFile_s* open(const std::filesystem::path& path) {
-    std::error_code code;
-    if (std::filesystem::is_directory(path, code))
-      fail("cannot read {}: it is a directory", path.string());
-    errno = 0;
-    gzFile_s* const file = gzopen(path.c_str(), "rb");
-    const int error = errno != 0 ? errno : ENOMEM;  // 0 if the file was opened, but memory was out
-    if (!file) fail("cannot read {}: {}", path.string(), std::strerror(error));
-    return file;
-  }
-
+  // At most kStep bytes. None only at the end.
   std::size_t read_some(unsigned char* to, std::size_t size) {
-    const int n = gzread(file_.get(), to, static_cast<unsigned>(size));
-    int error = Z_OK;
-    const char* reason = gzerror(file_.get(), &error);
-    if (n < 0) fail("{}: damaged: {}; fetch it again", name_, reason);
-    if (error == Z_BUF_ERROR)  // zlib's name for gzip data that end too soon
-      fail("{}: damaged: the gzip data are truncated; fetch it again", name_);
+    if (gzipped_) return unpack_some(to, size);
+    const std::size_t n = std::min(size, rest_.size());
+    std::copy_n(rest_.begin(), n, to);
+    rest_.remove_prefix(n);
     return n;
   }
 
+  std::size_t unpack_some(unsigned char* to, std::size_t size) {
+    stream_.next_out = to;
+    stream_.avail_out = static_cast<unsigned>(size);
+    while (stream_.avail_out > 0 && !ended_) {
+      const std::size_t given = std::min(rest_.size(), kStep);
+      stream_.next_in = reinterpret_cast<unsigned char*>(const_cast<char*>(rest_.data()));
+      stream_.avail_in = static_cast<unsigned>(given);
+      const int status = inflate(&stream_, Z_NO_FLUSH);
+      rest_.remove_prefix(given - stream_.avail_in);
+
+      if (status == Z_STREAM_END)
+        end_stream();
+      else if (status == Z_BUF_ERROR)  // zlib's name for no bytes to go on with
+        fail("{}: damaged: the gzip data are truncated; fetch it again", name_);
+      else if (status != Z_OK)
+        fail("{}: damaged: {}; fetch it again", name_, stream_.msg ? stream_.msg : zError(status));
+    }
+    return size - stream_.avail_out;
+  }
+
+  // A gzip file may consist of several streams, one after the other.
+  void end_stream() {
+    ended_ = rest_.empty();
+    if (ended_) return;
+    if (!rest_.starts_with(kGzipMagic))
+      fail("{}: there are bytes after the gzip data; fetch it again", name_);
+    inflateReset(&stream_);
+  }
+
   std::string name_;
-  std::unique_ptr<gzFile_s, Close> file_;
+  std::string bytes_;
+  std::string_view rest_;  // of the bytes: what is not read yet
+  bool gzipped_ = false;
+  bool ended_ = false;  // the last gzip stream
+  z_stream stream_ = {};
 };
 
 // A number of 4 bytes, the most significant first.

@@ -12,7 +12,8 @@
 namespace gradus::io {
 // Images as pixels in [0, 1], a byte b being b / 255: a file of shape (N, H, W) gives (N, H, W).
 // Throws Error when the file cannot be read, is no IDX file of unsigned bytes and at least one
-// axis, is truncated, has bytes after its end, or when its gzip checksum fails.
+// axis, is truncated, has bytes after its numbers or its gzip data, or when its gzip checksum
+// fails.
 template <class T> Tensor<T> read_idx_images(const std::filesystem::path& path);
 
 // Labels 0, ..., 255, from a file of shape (N). Throws as read_idx_images does, and when the file

@@ -141,7 +141,7 @@ TEST_F(Idx, ThatIsNotThereOrADirectoryIsRefused) {
   EXPECT_EQ(error_of([&] { io::read_idx_labels(path); }),
             "cannot read " + path + ": No such file or directory");
   EXPECT_EQ(error_of([&] { io::read_idx_labels(directory.path()); }),
-            "cannot read " + directory.path().string() + ": it is a directory");
+            "cannot read " + directory.path().string() + ": Is a directory");
 }
 
 TEST_F(Idx, CutOffAnywhereIsRefused) {
@@ -213,6 +213,30 @@ TEST_F(Idx, WithBytesAfterItsEndIsRefused) {
   EXPECT_THAT(images_error(gzipped(small + "x")), HasSubstr("there are bytes after the 6"));
   EXPECT_THAT(images_error(gzipped(small) + gzipped("x")),
               HasSubstr("there are bytes after the 6"));
+}
+
+// zlib's own reader of files passes over these.
+TEST_F(Idx, WithBytesAfterItsGzipDataIsRefused) {
+  const std::string bytes = gzipped(small);
+  const std::string reason = path + ": there are bytes after the gzip data; fetch it again";
+  EXPECT_EQ(images_error(bytes + "x"), reason);
+  EXPECT_EQ(images_error(bytes + std::string(1, '\0')), reason);
+  EXPECT_EQ(images_error(bytes + std::string(100'000, '\0')), reason);
+  EXPECT_EQ(images_error(bytes + "\x1fx"), reason);
+  EXPECT_EQ(images_error(bytes + small), reason);
+}
+
+// A second header without its data.
+TEST_F(Idx, WithHalfOfASecondGzipStreamIsRefused) {
+  EXPECT_THAT(images_error(gzipped(small) + gzipped("").substr(0, 12)), HasSubstr("truncated"));
+}
+
+// The gzip format allows it: the numbers go on where the one before ends.
+TEST_F(Idx, InSeveralGzipStreamsIsRead) {
+  for (std::size_t cut = 0; cut <= small.size(); ++cut) {
+    write_bytes(path, gzipped(small.substr(0, cut)) + gzipped(small.substr(cut)));
+    EXPECT_EQ(io::read_idx_images<float>(path).size(), 6) << cut;
+  }
 }
 
 TEST_F(Idx, WithADamagedChecksumIsRefused) {
