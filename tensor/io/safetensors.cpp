@@ -1,12 +1,14 @@
 #include "tensor/io/safetensors.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -14,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "tensor/error.hpp"
@@ -40,6 +43,19 @@ struct Entry {
   std::size_t end;
 };
 
+// The format's names of numbers, of which two are read here.
+constexpr std::array<std::string_view, 20> kDtypes = {"BOOL",    "F4",  "F6_E2M3", "F6_E3M2",
+                                                      "U8",      "I8",  "F8_E5M2", "F8_E4M3",
+                                                      "F8_E8M0", "I16", "U16",     "F16",
+                                                      "BF16",    "I32", "U32",     "F32",
+                                                      "C64",     "F64", "I64",     "U64"};
+
+// What the format has and Gradus has not, said of one tensor.
+class Unsupported : public Error {
+ public:
+  using Error::Error;
+};
+
 // The two parts of a file after the header's size.
 struct Parts {
   std::string_view header;
@@ -56,20 +72,40 @@ Parts split(std::string_view bytes) {
   return {bytes.substr(8, header_size), bytes.substr(8 + header_size)};
 }
 
-// Refuses two tensors of one name, of which the JSON library would keep the last. Refuses also what
-// is nested deeper than our headers are: a message that quotes it is written recursively, and might
-// overflow the stack.
-json parse_json(std::string_view text) {
-  std::set<std::string> names;
-  auto check = [&names](int depth, json::parse_event_t event, json& value) {
+// Refuses a key that is twice in one object, of which the JSON library would keep the last. Refuses
+// also what is nested deeper than our headers are: a message that quotes it is written recursively,
+// and might overflow the stack.
+class KeyCheck {
+ public:
+  bool operator()(int depth, json::parse_event_t event, json& value) {
     if (depth > kMaxDepth) fail("the header is nested too deeply");
-    if (depth == 1 && event == json::parse_event_t::key) {
-      const bool is_new = names.insert(value).second;
-      if (!is_new) fail("there are two tensors '{}'", value.get<std::string>());
-    }
+    if (event == json::parse_event_t::object_start) keys_[depth + 1].clear();
+    if (event == json::parse_event_t::key) add(depth, value);
     return true;
-  };
-  return json::parse(text.begin(), text.end(), check);
+  }
+
+ private:
+  // A key of the header itself, at depth 1, is the name of what follows it.
+  void add(int depth, const std::string& key) {
+    const bool is_new = keys_[depth].insert(key).second;
+    if (depth == 1) {
+      if (!is_new) fail("there are two tensors '{}'", key);
+      name_ = key;
+    } else if (!is_new) {
+      fail("'{}' has two keys '{}'", name_, key);
+    }
+  }
+
+  std::map<int, std::set<std::string>> keys_;  // of the objects around the present one, by depth
+  std::string name_;
+};
+
+json parse_json(std::string_view text) {
+  if (!text.starts_with('{')) fail("its header does not begin with {{");
+  // The JSON library would take one for the end of the text.
+  if (text.find('\0') != text.npos) fail("its header has a byte that is 0");
+  KeyCheck check;
+  return json::parse(text.begin(), text.end(), std::ref(check));
 }
 
 std::size_t size_from(const json& value) {
@@ -79,21 +115,32 @@ std::size_t size_from(const json& value) {
 
 Shape shape_from(const json& value) {
   if (!value.is_array()) fail("{} is not a shape", value.dump());
+  if (value.size() > Shape::kMaxRank)
+    throw Unsupported(
+        fmt::format("has {} axes, and only up to {} are read: write it in another shape",
+                    value.size(), Shape::kMaxRank));
   std::vector<Index> extents;
   for (const json& extent : value) extents.push_back(size_from(extent));
   return Shape(extents);
 }
 
-Entry parse_entry(const std::string& name, const json& value) {
-  const std::string dtype = value.at("dtype");
+// Whether numbers are doubles; the others are floats.
+bool is_double_from(const std::string& dtype) {
+  if (std::ranges::find(kDtypes, dtype) == kDtypes.end()) fail("there is no dtype '{}'", dtype);
   if (dtype != "F32" && dtype != "F64")
-    fail("dtype {} is not supported; convert it to F32 or F64", dtype);
+    throw Unsupported(
+        fmt::format("is of dtype {}, and only F32 and F64 are read: write it as one of these",
+                    dtype));
+  return dtype == "F64";
+}
 
+Entry parse_entry(const std::string& name, const json& value) {
+  const bool is_double = is_double_from(value.at("dtype"));
   const Shape shape = shape_from(value.at("shape"));
   const json& offsets = value.at("data_offsets");
   const Entry entry{.name = name,
                     .shape = shape,
-                    .is_double = dtype == "F64",
+                    .is_double = is_double,
                     .begin = size_from(offsets.at(0)),
                     .end = size_from(offsets.at(1))};
 
@@ -136,6 +183,8 @@ template <class T> SafeTensors<T> parse(const std::string& bytes) {
         result.metadata = std::map<std::string, std::string>(value);
       else
         entries.push_back(parse_entry(name, value));
+    } catch (const Unsupported& problem) {
+      throw Unsupported(fmt::format("'{}' {}", name, problem.what()));
     } catch (const std::exception& error) {
       fail("'{}': {}", name, error.what());
     }
@@ -184,6 +233,8 @@ template <class T> SafeTensors<T> read_safetensors(const std::filesystem::path& 
   const std::string bytes = read_file(path);
   try {
     return parse<T>(bytes);
+  } catch (const Unsupported& problem) {
+    fail("{}: {}", path.string(), problem.what());
   } catch (const std::exception& error) {  // ours, or the JSON library's
     fail("{}: not a valid safetensors file: {}", path.string(), error.what());
   }

@@ -21,9 +21,10 @@ template <class T> struct SafeTensors {
   const Tensor<T>& at(const std::string& name) const;
 };
 
-// Reads F32 and F64 tensors, converting them to T. Throws Error when the file cannot be read, is
-// truncated, has a header that is not such JSON, another dtype, a shape that overflows, offsets
-// that overlap, leave gaps or do not fit the shape, or bytes after the last tensor.
+// Reads F32 and F64 tensors of up to six axes, converting them to T, and says so of a file with
+// others. Throws Error when the file cannot be read, is truncated, has a header that is not such
+// JSON or has a key twice in one object, a shape that overflows, offsets that overlap, leave gaps
+// or do not fit the shape, or bytes after the last tensor.
 template <class T> SafeTensors<T> read_safetensors(const std::filesystem::path& path);
 
 // Writes the tensors in the precision that they have, whole or not at all. Throws Error when a

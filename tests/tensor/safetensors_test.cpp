@@ -193,12 +193,28 @@ TEST_F(Safetensors, WithAMissingKeyIsRefusedByName) {
   expect_refused(entry_error(R"({"dtype":"F32","shape":[4]})"), "'x': ");
 }
 
-TEST_F(Safetensors, WithADtypeThatIsNotReadIsRefused) {
-  for (const char* dtype : {"F16", "BF16", "I64", "f32", "F32 ", ""})
+// These are the format's, of which the reader takes two.
+TEST_F(Safetensors, WithADtypeThatIsNotReadIsSaidToBeValid) {
+  for (const char* dtype :
+       {"BOOL", "F4", "F6_E2M3", "F6_E3M2", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "I16",
+        "U16", "F16", "BF16", "I32", "U32", "C64", "I64", "U64"})
+    EXPECT_EQ(entry_error(
+                  fmt::format(R"({{"dtype":"{}","shape":[4],"data_offsets":[0,16]}})", dtype)),
+              path + ": 'x' is of dtype " + dtype +
+                  ", and only F32 and F64 are read: write it as one of these");
+}
+
+TEST_F(Safetensors, WithADtypeThatIsNoneOfTheFormatIsRefused) {
+  for (const char* dtype : {"f32", "F32 ", "F128", ""})
     expect_refused(entry_error(
                        fmt::format(R"({{"dtype":"{}","shape":[4],"data_offsets":[0,16]}})", dtype)),
-                   fmt::format("dtype {} is not supported; convert it to F32 or F64", dtype));
+                   fmt::format("'x': there is no dtype '{}'", dtype));
   expect_refused(entry_error(R"({"dtype":32,"shape":[4],"data_offsets":[0,16]})"), "");
+}
+
+TEST_F(Safetensors, WithMoreAxesThanATensorHasIsSaidToBeValid) {
+  EXPECT_EQ(entry_error(R"({"dtype":"F32","shape":[1,1,1,1,1,1,4],"data_offsets":[0,16]})"),
+            path + ": 'x' has 7 axes, and only up to 6 are read: write it in another shape");
 }
 
 TEST_F(Safetensors, WithExtentsThatAreNoSizesIsRefused) {
@@ -223,7 +239,7 @@ TEST_F(Safetensors, WithAShapeThatOverflowsIsRefused) {
   for (const char* shape :
        {"[4294967296,4294967296]", "[4294967296,4294967296,0,4]", "[9223372036854775807]",
         "[9223372036854775808]", "[18446744073709551615]", "[18446744073709551616]",
-        "[6148914691236517206,3]", "[1,1,1,1,1,1,4]"})
+        "[6148914691236517206,3]"})
     expect_refused(entry_error(
                        fmt::format(R"({{"dtype":"F32","shape":{},"data_offsets":[0,16]}})", shape)),
                    "");
@@ -268,6 +284,36 @@ TEST_F(Safetensors, WithTwoTensorsOfOneNameIsRefused) {
   expect_refused(header_error(R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
                               R"("x":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})"),
                  "x");
+}
+
+// A key is the same however its letters are written.
+TEST_F(Safetensors, WithAKeyTwiceInOneObjectIsRefused) {
+  const std::string rest = R"("shape":[4],"data_offsets":[0,16])";
+  for (const char* dtypes : {R"("dtype":"F32","dtype":"F32")", R"("dtype":"F64","dtype":"F32")",
+                             R"("dtype":"F32","dt\u0079pe":"F32")"})
+    expect_refused(entry_error(fmt::format("{{{},{}}}", dtypes, rest)), "'x' has two keys 'dtype'");
+  expect_refused(entry_error(R"({"a":1,"dtype":"F32",)" + rest + R"(,"a":1})"),
+                 "'x' has two keys 'a'");
+  expect_refused(error(file_of(R"({"__metadata__":{"a":"1","b":"2","a":"1"}})", "")),
+                 "'__metadata__' has two keys 'a'");
+}
+
+// The same key in two tensors is no repetition; what the format does not name is passed over.
+TEST_F(Safetensors, WithOtherKeysInATensorIsRead) {
+  EXPECT_EQ(header_error(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"note":"1"},)"
+                         R"("b":{"note":"1","dtype":"F32","shape":[2],"data_offsets":[8,16]}})"),
+            "nothing was thrown");
+}
+
+// The format's description: it begins with {, and may be padded with blanks.
+TEST_F(Safetensors, WithAHeaderThatIsPaddedWithOtherThanBlanksIsRefused) {
+  const std::string header = R"({"x":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})";
+  EXPECT_EQ(header_error(header + "   "), "nothing was thrown");
+  for (const std::string& end : {std::string(1, '\0'), std::string(3, '\0'), std::string("\0{}", 3),
+                                 std::string(" \0 x", 4)})
+    expect_refused(header_error(header + end), "a byte that is 0");
+  for (const char* begin : {" ", "\n", "\xef\xbb\xbf"})
+    expect_refused(header_error(begin + header), "does not begin with {");
 }
 
 // A JSON value a million deep, wherever one may stand: no function may walk it recursively.
