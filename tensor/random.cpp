@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <exception>
 #include <limits>
 #include <locale>
 #include <numeric>
@@ -71,6 +72,16 @@ double careful_uniform(double low, double high, double u) {
 
   return std::clamp(low * (1 - u) + high * u, low, std::nextafter(high, low));
 }
+
+// Room for `count` of them. The standard library has two words for that there is not so much.
+std::vector<Index> indices(const char* operation, Index count) {
+  try {
+    return std::vector<Index>(count);
+  } catch (const std::exception&) {
+    fail("{}: out of memory: {} indices of {} bytes were asked for", operation, count,
+         sizeof(Index));
+  }
+}
 }  // namespace
 
 double normal_quantile(double p) {
@@ -133,7 +144,7 @@ template <class T> Tensor<T> Rng::normal(const Shape& shape) {
 
 std::vector<Index> Rng::integers(Index count, Index n) {
   if (count < 0) fail("Rng::integers: count = {} is negative", count);
-  std::vector<Index> result(count);
+  std::vector<Index> result = indices("Rng::integers", count);
   for (Index& i : result) i = integer(n);
   return result;
 }
@@ -141,7 +152,7 @@ std::vector<Index> Rng::integers(Index count, Index n) {
 // Shuffles as Fisher and Yates do: each place, from the last, gets one of those that are left.
 std::vector<Index> Rng::permutation(Index n) {
   if (n < 0) fail("Rng::permutation: n = {} is negative", n);
-  std::vector<Index> result(n);
+  std::vector<Index> result = indices("Rng::permutation", n);
   std::iota(result.begin(), result.end(), Index{0});
   for (Index i = n - 1; i > 0; --i) std::swap(result[i], result[integer(i + 1)]);
   return result;

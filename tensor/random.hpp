@@ -40,10 +40,11 @@ class Rng {
   template <class T> Tensor<T> normal(const Shape& shape);
 
   // `count` numbers, each uniform on {0, ..., n - 1}. Throws Error when count is negative, or when
-  // there are any and n is not positive.
+  // there are any and n is not positive, and when memory is out.
   std::vector<Index> integers(Index count, Index n);
 
-  // 0, ..., n - 1 in random order, each order equally likely. Throws Error when n is negative.
+  // 0, ..., n - 1 in random order, each order equally likely. Throws Error when n is negative, and
+  // when memory is out.
   std::vector<Index> permutation(Index n);
 
   // The state as text, to continue the stream elsewhere.

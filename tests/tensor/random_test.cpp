@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "tests/tensor/support.hpp"
 
 namespace gradus {
@@ -309,6 +311,19 @@ TEST(RngState, OfAnotherTextIsRefusedAndChangesNothing) {
   }
   EXPECT_EQ(rng.uniform(), same.uniform());
 }
+
+// The second is more than a vector can ever hold.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST(Rng, MoreIndicesThanThereIsMemoryForAreAnError) {
+  Rng rng(0);
+  for (const Index count : {Index{1} << 58, std::numeric_limits<Index>::max()}) {
+    const std::string reason =
+        fmt::format("out of memory: {} indices of 8 bytes were asked for", count);
+    EXPECT_EQ(test::error_of([&] { rng.permutation(count); }), "Rng::permutation: " + reason);
+    EXPECT_EQ(test::error_of([&] { rng.integers(count, 10); }), "Rng::integers: " + reason);
+  }
+}
+#endif
 
 }  // namespace
 }  // namespace gradus
