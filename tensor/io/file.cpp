@@ -31,7 +31,9 @@ std::string read_file(const std::filesystem::path& path) {
   if (has_bytes) bytes << file.rdbuf();
   if (!file.is_open() || file.bad() || !bytes)
     fail("cannot read {}: {}", path.string(), reason(errno));
-  return std::move(bytes).str();
+  std::string result = std::move(bytes).str();
+  result.shrink_to_fit();  // the stream has room for up to twice as many
+  return result;
 }
 
 void write_file(const std::filesystem::path& path, std::string_view bytes) {
