@@ -1,4 +1,4 @@
-#include <cstdio>
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -57,6 +57,14 @@ bool trains(const std::filesystem::path& out, int epochs) {
   return trained;
 }
 
+// The file with another name for what it calls `key`.
+std::string renamed(std::string bytes, const std::string& key) {
+  const std::size_t place = bytes.find('"' + key + '"');
+  require(place != bytes.npos, "a checkpoint has its " + key);
+  bytes[place + 1] = '?';
+  return bytes;
+}
+
 }  // namespace
 
 std::vector<Seed> seeds() {
@@ -67,7 +75,10 @@ std::vector<Seed> seeds() {
     seeds.push_back(
         {"epoch_" + std::to_string(epochs), io::read_file(directory / kCheckpoint), true});
   }
-  seeds.push_back({"cut_off", seeds.back().bytes.substr(0, 1000), false});
+  const std::string whole = seeds.back().bytes;
+  seeds.push_back({"cut_off", whole.substr(0, 1000), false});
+  for (const char* key : {"rng", "history.loss", "run.seed", "layer.bias", "adam.v.layer.bias"})
+    seeds.push_back({std::string("without_") + key, renamed(whole, key), false});
   return seeds;
 }
 
