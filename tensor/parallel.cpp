@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -11,6 +12,8 @@
 #include <system_error>
 #include <thread>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "tensor/error.hpp"
 
@@ -44,8 +47,17 @@ struct Loop {
 // Thread safety: any thread may call run.
 class Pool {
  public:
+  // With fewer workers, where the system gives no more, the others' shares are taken by all.
   explicit Pool(int threads) : shares_(threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+    workers_.reserve(threads - 1);
+    try {
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+    } catch (const std::system_error& error) {
+      fmt::print(stderr,
+                 "Gradus: only {} of {} threads could be started ({}). Fewer are slower, "
+                 "and compute the same.\n",
+                 workers_.size() + 1, threads, error.code().message());
+    }
   }
 
   ~Pool() {
@@ -168,7 +180,7 @@ class Pool {
   Loop loop_;
   std::mutex failure_mutex_;
   std::exception_ptr failure_;
-  std::vector<Share> shares_;         // one a thread
+  std::vector<Share> shares_;         // one a thread that was asked for
   std::vector<std::thread> workers_;  // threads 1, 2, ...
 };
 

@@ -3,7 +3,8 @@
 
 namespace gradus {
 // The number of threads that parallel_for uses: GRADUS_NUM_THREADS where that is set (throws Error
-// when it is no number from 1 to 256), otherwise the number of hardware threads, at most 256.
+// when it is no number from 1 to 256), otherwise the number of hardware threads, at most 256. Where
+// the system lets fewer be started, parallel_for says so once, on standard error, and uses those.
 int num_threads();
 
 namespace detail {

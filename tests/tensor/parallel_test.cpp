@@ -13,6 +13,8 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "tensor/elementwise.hpp"
 #include "tensor/layout.hpp"
@@ -200,6 +202,38 @@ TEST(Threads, AreAsManyAsTheEnvironmentAsksFor) {
     EXPECT_THAT(asked(bad), HasSubstr(fmt::format("threads GRADUS_NUM_THREADS is '{}': give a "
                                                   "number of threads from 1 to 256, or unset it.",
                                                   bad)));
+}
+
+// From here on this process can have only so many threads. The system's limit is of all threads of
+// a user, and does not bind root: root becomes a user that has no others.
+void limit_threads(int most) {
+  constexpr uid_t kNobodyElse = 54321;
+  if (getuid() == 0) {
+    ASSERT_EQ(setuid(kNobodyElse), 0);
+  }
+  const rlimit limit{static_cast<rlim_t>(most), static_cast<rlim_t>(most)};
+  ASSERT_EQ(setrlimit(RLIMIT_NPROC, &limit), 0);
+}
+
+TEST(Threads, ThatCannotBeStartedAreDoneWithout) {
+  if (std::getenv("GRADUS_TEST_CHILD")) {
+    limit_threads(num_threads() / 2);
+    fmt::print("digest {}\n", digest());
+    std::fflush(stdout);
+    _exit(0);  // the address sanitizer needs a thread for what it does at the end
+  }
+  const std::string bits = "digest " + digest();
+  for (int threads : {2, 8}) {
+    const std::string said =
+        run_again(std::to_string(threads), "Threads.ThatCannotBeStartedAreDoneWithout");
+    EXPECT_THAT(said, HasSubstr(bits)) << said;
+    const std::string note = "threads could be started";
+    const std::size_t found = said.find(note);
+    ASSERT_NE(found, std::string::npos) << said;
+    EXPECT_EQ(said.find(note, found + 1), std::string::npos) << "it is said twice: " << said;
+    if (getuid() != 0) continue;  // a user's other threads count too: it may be that none starts
+    EXPECT_THAT(said, HasSubstr(fmt::format("only {} of {} threads", threads / 2, threads)));
+  }
 }
 
 TEST(Threads, AreAtLeastOne) { EXPECT_GE(num_threads(), 1); }
