@@ -1,7 +1,7 @@
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstddef>
-#include <cstdlib>
 #include <limits>
 #include <string>
 
@@ -21,7 +21,10 @@ constexpr std::size_t kLineWidth = 75;
 template <class T> int digits_needed(T v, bool scientific) {
   auto read_back = [v, scientific](int digits) {
     const auto format = fmt::runtime(scientific ? "{:.{}e}" : "{:.{}f}");
-    return static_cast<T>(std::strtod(fmt::format(format, v, digits).c_str(), nullptr));
+    const std::string text = fmt::format(format, v, digits);
+    double number = 0;
+    std::from_chars(text.data(), text.data() + text.size(), number);  // in no locale
+    return static_cast<T>(number);
   };
 
   const T best = read_back(kMaxDigits);

@@ -357,5 +357,16 @@ TEST(Print, ShortNumbersReadBack) {
     ASSERT_NEAR(std::stof(to_string(Tensor<float>(x))), x, 5e-9f) << x;
 }
 
+// With the decimal comma of a C locale, and the separators of a C++ locale.
+TEST(Print, DoesNotDependOnTheLocale) {
+  const test::OtherLocale german;
+  if (!german.has_decimal_comma()) fmt::print("no decimal comma here: half of a test\n");
+  // np.array([1.5, 0.25, 123.25])
+  EXPECT_EQ(to_string(Tensor<double>({3}, {1.5, 0.25, 123.25})), "[  1.5    0.25 123.25]");
+  // np.array([1.5, 1e-10], np.float32)
+  EXPECT_EQ(to_string(Tensor<float>({2}, {1.5f, 1e-10f})), "[1.5e+00 1.0e-10]");
+  EXPECT_EQ(fmt::format("{}", Shape{1000, 2000}), "(1000, 2000)");
+}
+
 }  // namespace
 }  // namespace gradus

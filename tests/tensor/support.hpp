@@ -1,13 +1,16 @@
 #pragma once
 #include <algorithm>
+#include <clocale>
 #include <cmath>
 #include <cstddef>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
 #include <limits>
+#include <locale>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -36,6 +39,49 @@ template <class F> std::string error_of(const F& f) {
   }
   return "nothing was thrown";
 }
+
+// While it is alive, numbers are written with a decimal comma and points between thousands, by C as
+// well as by C++. For C that takes a locale which the system has or which localedef can make.
+class OtherLocale {
+ public:
+  OtherLocale() {
+    std::string pattern = std::filesystem::temp_directory_path() / "gradus_locale_XXXXXX";
+    directory_ = mkdtemp(pattern.data());
+    if (!std::setlocale(LC_ALL, "de_DE.UTF-8")) {
+      const std::string made = directory_ / "de_DE.UTF-8";
+      const std::string command = "localedef -i de_DE -f UTF-8 '" + made + "' >/dev/null 2>&1";
+      [[maybe_unused]] const int status = std::system(command.c_str());
+      setenv("LOCPATH", directory_.c_str(), 1);
+      std::setlocale(LC_ALL, "de_DE.UTF-8");
+      unsetenv("LOCPATH");
+    }
+    before_ = std::locale::global(std::locale(std::locale::classic(), new Commas));
+  }
+
+  ~OtherLocale() {
+    std::locale::global(before_);
+    std::setlocale(LC_ALL, "C");
+    std::filesystem::remove_all(directory_);
+  }
+
+  OtherLocale(const OtherLocale&) = delete;
+  OtherLocale& operator=(const OtherLocale&) = delete;
+
+  // Whether C writes one too.
+  bool has_decimal_comma() const { return std::string(std::localeconv()->decimal_point) == ","; }
+
+ private:
+  struct Commas : std::numpunct<char> {
+    char do_decimal_point() const override { return ','; }
+
+    char do_thousands_sep() const override { return '.'; }
+
+    std::string do_grouping() const override { return "\3"; }
+  };
+
+  std::filesystem::path directory_;
+  std::locale before_;
+};
 
 // A tensor of numbers that `draw(engine)` gives.
 template <class T, class Draw> Tensor<T> drawn(const Shape& shape, unsigned seed, Draw draw) {
