@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
 
 #include "tensor/error.hpp"
 #include "tensor/io/idx.hpp"
@@ -72,9 +73,15 @@ Part read(const fs::path& directory, const std::string& part, Index most) {
   return result;
 }
 
+// The bytes of a path may be of any encoding, but JSON is UTF-8: � stands for what is not.
+std::string as_utf8(const std::string& bytes) {
+  using Json = nlohmann::json;
+  return Json::parse(Json(bytes).dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
 std::string directory_name(const fs::path& directory) {
   const fs::path normal = fs::absolute(directory).lexically_normal();
-  return (normal.has_filename() ? normal : normal.parent_path()).filename().string();
+  return as_utf8((normal.has_filename() ? normal : normal.parent_path()).filename().string());
 }
 
 std::string thousands(Index n) {

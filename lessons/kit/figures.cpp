@@ -5,9 +5,10 @@
 #include <cmath>
 #include <filesystem>
 #include <iomanip>
+#include <ios>
 #include <limits>
+#include <locale>
 #include <optional>
-#include <system_error>
 #include <tuple>
 #include <utility>
 
@@ -15,7 +16,7 @@
 #include <fmt/ranges.h>
 #include <gnuplot-iostream.h>
 
-#include "lessons/kit/process.hpp"
+#include "lessons/kit/drawing.hpp"
 #include "tensor/error.hpp"
 
 namespace gradus::kit {
@@ -160,10 +161,8 @@ class Script {
         name_(name),
         width_(std::round(width)),
         height_(std::round(height)),
-        path_(lesson.directory() / (name + ".gp")),
-        part_(path_.string() + ".part") {
-    gp_.emplace(">" + part_.string());
-    *gp_ << std::defaultfloat << std::setprecision(6);
+        drawing_(lesson, name) {
+    open();
     line("# gnuplot {0}.gp draws {0}.png", name);
     line("set terminal pngcairo size {},{} noenhanced font {} linewidth 2", width_, height_,
          font(style::kText));
@@ -172,20 +171,14 @@ class Script {
     line("unset key");
   }
 
-  ~Script() {
-    gp_.reset();
-    std::error_code ignored;
-    fs::remove(part_, ignored);
-  }
-
   template <class... Args> void line(fmt::format_string<Args...> format, Args&&... args) {
-    *gp_ << fmt::format(format, std::forward<Args>(args)...) << '\n';
+    if (gp_) *gp_ << fmt::format(format, std::forward<Args>(args)...) << '\n';
   }
 
   // A named block of numbers, one row a line.
   template <class Rows> void data(const std::string& name, const Rows& rows) {
     line("${} << e", name);  // send1d ends its data with a line "e"
-    gp_->send1d(rows);
+    if (gp_) gp_->send1d(rows);
   }
 
   void text(double x, double y, const std::string& text, int size, const std::string& rgb,
@@ -216,37 +209,35 @@ class Script {
 
   // Puts the script in place and has it drawn.
   void finish() {
-    gp_->flush();
-    const bool written = gp_->good();
+    if (gp_) gp_->flush();
+    const bool written = gp_ && gp_->good();
     gp_.reset();
-    if (!written) fail("cannot write {}: is the disk full?", path_.string());
-    fs::rename(part_, path_);
-    draw();
+    if (written && drawing_.put_in_place(file()))
+      drawing_.paint({.command = {"gnuplot", "-d", fs::absolute(lesson_.directory() / file())},
+                      .package = "gnuplot-nox",
+                      .by_hand = "gnuplot *.gp"});
+    else
+      drawing_.give_up(fmt::format("cannot write its script {}", file()));
   }
 
  private:
-  // gnuplot draws in a directory of its own, so that NAME.png is there whole or not at all.
-  void draw() {
-    const fs::path png = name_ + ".png", workshop = path_.string() + ".drawing";
-    fs::remove(lesson_.directory() / png);
-    fs::remove_all(workshop);
-    fs::create_directory(workshop);
-    const auto run = run_program({"gnuplot", "-d", fs::absolute(path_).string()}, workshop);
-    if (run && run->succeeded) fs::rename(workshop / png, lesson_.directory() / png);
-    fs::remove_all(workshop);
-    if (!run)
-      lesson_.figure(name_,
-                     fmt::format("gnuplot is not installed. Install it (Debian: gnuplot-nox), "
-                                 "then: cd {} && gnuplot *.gp",
-                                 lesson_.directory().string()));
-    else
-      lesson_.figure(name_, run->succeeded ? "" : "gnuplot failed: " + run->message);
+  std::string file() const { return name_ + ".gp"; }
+
+  // Without a file, for whatever reason, the lines go nowhere, and finish says so.
+  void open() {
+    try {
+      gp_.emplace(">" + drawing_.part(file()).string());
+    } catch (const std::ios_base::failure&) {
+      return;
+    }
+    gp_->imbue(std::locale::classic());
+    *gp_ << std::defaultfloat << std::setprecision(6);
   }
 
   Lesson& lesson_;
   std::string name_;
   double width_, height_;
-  fs::path path_, part_;
+  Drawing drawing_;
   std::optional<Gnuplot> gp_;
 };
 

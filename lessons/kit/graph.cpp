@@ -5,7 +5,8 @@
 
 #include <fmt/format.h>
 
-#include "lessons/kit/process.hpp"
+#include "lessons/kit/drawing.hpp"
+#include "tensor/error.hpp"
 #include "tensor/io/file.hpp"
 
 namespace gradus::kit {
@@ -77,21 +78,17 @@ std::string with_style(const std::string& title, const std::string& dot) {
 
 void graph(Lesson& lesson, const std::string& name, const std::string& title,
            const std::string& dot) {
-  const fs::path png = lesson.directory() / (name + ".png"), part = png.string() + ".part";
-  io::write_file(lesson.directory() / (name + ".dot"), with_style(title, dot));
-  fs::remove(png);
-  const auto run = run_program({"dot", "-Tpng", "-o", part.filename().string(), name + ".dot"},
-                               lesson.directory());
-  if (!run)
-    lesson.figure(name, fmt::format("Graphviz is not installed. Install it (Debian: graphviz), "
-                                    "then: cd {} && dot -Tpng {}.dot -o {}.png",
-                                    lesson.directory().string(), name, name));
-  else
-    lesson.figure(name, run->succeeded ? "" : "dot failed: " + run->message);
-  if (run && run->succeeded)
-    fs::rename(part, png);
-  else
-    fs::remove(part);
+  const fs::path text = lesson.directory() / (name + ".dot");
+  Drawing drawing(lesson, name);
+  try {
+    io::write_file(text, with_style(title, dot));
+  } catch (const Error& error) {
+    return drawing.give_up(error.what());
+  }
+  const std::string png = name + ".png";
+  drawing.paint({.command = {"dot", "-Tpng", "-o", png, fs::absolute(text)},
+                 .package = "graphviz",
+                 .by_hand = fmt::format("dot -Tpng -o {} {}.dot", png, name)});
 }
 
 }  // namespace gradus::kit

@@ -2,17 +2,19 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <limits>
 #include <map>
+#include <new>
+#include <system_error>
 #include <utility>
 
 #include <CLI/CLI.hpp>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
@@ -32,9 +34,8 @@ enum ExitStatus { kAsExpected = 0, kNumbersOff = 1, kError = 2, kInterrupted = 1
 volatile std::sig_atomic_t interrupts = 0;
 
 extern "C" void interrupt(int) {
+  if (interrupts) _exit(kInterrupted);  // the second one ends the program
   interrupts = 1;
-  std::signal(SIGINT, SIG_DFL);  // the second one ends the program
-  std::signal(SIGTERM, SIG_DFL);
   constexpr char kMessage[] =
       "\nStopping here and reporting what there is; Ctrl-C again ends now.\n";
   [[maybe_unused]] const auto written = write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
@@ -49,32 +50,17 @@ void catch_interrupts() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-// A check for CLI11: text that is a whole number from 0 to `most`.
-template <class Integer> CLI::Validator whole_number(Integer most) {
-  return CLI::Validator(
-      [most](const std::string& text) {
-        Integer value{};
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        if (error == std::errc() && end == text.data() + text.size() && value >= 0 && value <= most)
-          return std::string();
-        return fmt::format("takes a whole number from 0 to {}, not \"{}\"", most, text);
-      },
-      "", "");
-}
+// Thrown to leave a lesson that has no epochs to stop after.
+struct Interruption {};
 
-// "./learn 13" for 13_vae.
-std::string command_of(const About& about) {
-  return "./learn " + about.name.substr(0, about.name.find('_'));
-}
+// "13" for 13_vae.
+std::string number_of(const About& about) { return about.name.substr(0, about.name.find('_')); }
 
-std::string shell_word(const std::string& word) {
-  const auto plain = [](unsigned char c) {
-    return std::isalnum(c) || std::strchr("-_./=+,:@%", c);
-  };
-  if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
-  std::string quoted = "'";
-  for (char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
+// How the user calls learn from where they stand.
+std::string learn_from_here() {
+  std::error_code ignored;
+  if (fs::equivalent(".", GRADUS_ROOT, ignored)) return "./learn";
+  return shell_word(GRADUS_ROOT "/learn");
 }
 
 struct Arguments {
@@ -83,6 +69,23 @@ struct Arguments {
 };
 
 bool trains(const About& about) { return about.epochs > 0; }
+
+// An option whose value is a whole number from 0 to `most`. It is read here, because CLI11 would
+// take 010 for 8.
+template <class Integer>
+void add_number(CLI::App& app, const std::string& name, Integer& value, Integer most,
+                const std::string& description) {
+  const auto read = [&value, name, most](const std::string& text) {
+    Integer number{};
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    if (error != std::errc() || stop != end || number < 0 || number > most)
+      throw CLI::ValidationError(name, fmt::format("takes a whole number from 0 to {}, not \"{}\"",
+                                                   most, text));
+    value = number;
+  };
+  app.add_option_function<std::string>(name, read, description)->type_name("N");
+}
 
 // Tells the parser of all options, and where their values go.
 void add_options(CLI::App& app, const About& about, Options& options) {
@@ -96,19 +99,18 @@ void add_options(CLI::App& app, const About& about, Options& options) {
     resume = "Go on from the last checkpoint";
   }
   app.add_flag("--quick", options.quick, quick);
-  app.add_option("--epochs", options.epochs, epochs)
-      ->type_name("N")
-      ->check(whole_number(1'000'000));
+  add_number(app, "--epochs", options.epochs, 1'000'000, epochs);
   app.add_flag("--resume", options.resume, resume);
-  app.add_option("--seed", options.seed, "Seed of all random numbers (0)")
-      ->type_name("N")
-      ->check(whole_number(std::numeric_limits<std::uint64_t>::max()));
+  add_number(app, "--seed", options.seed, std::numeric_limits<std::uint64_t>::max(),
+             "Seed of all random numbers (0)");
   app.add_option("--data", options.data, "Directory of another IDX image set (MNIST, KMNIST, ...)")
       ->type_name("DIR")
       ->check(CLI::ExistingDirectory.description(""));
   app.add_option("--out", options.out,
-                 fmt::format("Directory for what is made: it goes to DIR/{} (out)", about.name))
-      ->type_name("DIR");
+                 fmt::format("Directory for what is made: it goes to DIR/{}\n(out/ beside learn)",
+                             about.name))
+      ->type_name("DIR")
+      ->check([](const std::string& text) { return text.empty() ? "must not be empty" : ""; });
   app.add_flag("--show", options.show, "Open the figures at the end");
 }
 
@@ -134,7 +136,7 @@ std::string command_again(const CLI::App& app, const std::string& command) {
 // Reads the command line. Returns an exit status instead when there is nothing to run.
 std::optional<int> parse(const About& about, int argc, char** argv, Arguments& arguments) {
   Options& options = arguments.options;
-  const std::string command = command_of(about);
+  const std::string command = "./learn " + number_of(about);
   CLI::App app(about.title, command);
   app.set_help_flag("-h,--help", "Print this page");
   app.get_formatter()->column_width(24);
@@ -152,7 +154,8 @@ std::optional<int> parse(const About& about, int argc, char** argv, Arguments& a
     return kError;
   }
 
-  arguments.command = command_again(app, command);
+  arguments.command = command_again(app, learn_from_here() + " " + number_of(about));
+  if (!app.count("--out")) options.out = GRADUS_ROOT "/out";
   if (!trains(about)) {
     options.epochs = 0;
     options.resume = false;
@@ -163,7 +166,6 @@ std::optional<int> parse(const About& about, int argc, char** argv, Arguments& a
 }
 
 std::string join_lines(std::string text) {
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
   std::replace(text.begin(), text.end(), '\n', ' ');
   return text;
 }
@@ -180,6 +182,43 @@ void print_wrapped(const std::string& start, const std::vector<std::string>& wor
     line += " " + words[i];
   }
   fmt::print("{}\n", line);
+}
+
+// Throws Error when something that was printed did not get to where standard output goes.
+void flush_output() {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) fail("cannot write to standard output");
+}
+
+// Says what was wrong. When that is the writing of standard output, anything may have noticed it.
+int failed(const std::string& message) {
+  std::fflush(stdout);
+  fmt::print(stderr, "error: {}\n",
+             std::ferror(stdout) ? "cannot write to standard output" : message);
+  return kError;
+}
+
+// A program that is started with a standard stream closed would get its number for a file of its
+// own. What is read is then empty, and what is written fails.
+void open_standard_streams() {
+  for (int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(stream, F_GETFD) < 0)
+      open(stream == STDIN_FILENO ? "/dev/null" : "/dev/full", O_RDWR);
+}
+
+// Removes what a run that was killed left in the middle of a file or a figure.
+void sweep(const fs::path& directory) {
+  constexpr std::array kParts = {".gp.part",   ".dot.part",         ".png.part",
+                                 ".json.part", ".safetensors.part", "probe.part"};
+  std::error_code ignored;
+  std::vector<fs::path> left_over = {directory / "probe"};
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, ignored)) {
+    const std::string name = entry.path().filename().string();
+    const bool is_part = std::any_of(kParts.begin(), kParts.end(),
+                                     [&](const char* part) { return name.ends_with(part); });
+    if (entry.is_directory(ignored) ? name.ends_with(".drawing") : is_part)
+      left_over.push_back(entry.path());
+  }
+  for (const fs::path& path : left_over) fs::remove_all(path, ignored);
 }
 
 // A number with the digits that its tolerance makes worth reading, otherwise with seven.
@@ -217,6 +256,7 @@ Lesson::Lesson(const About& about, Options options, std::string command)
   if (error)
     fail("cannot make the directory {}: {}; choose another with --out", directory_.string(),
          error.message());
+  sweep(directory_);
   const fs::path probe = directory_ / "probe";
   try {
     io::write_file(probe, "");
@@ -224,6 +264,10 @@ Lesson::Lesson(const About& about, Options options, std::string command)
     fail("{}; choose another directory with --out", problem.what());
   }
   fs::remove(probe, error);
+}
+
+void Lesson::leave_if_interrupted() const {
+  if (interrupted() && !trains(about_)) throw Interruption();
 }
 
 std::map<std::string, std::string> Lesson::identity() const {
@@ -236,6 +280,7 @@ std::map<std::string, std::string> Lesson::identity() const {
 }
 
 fs::path Lesson::file(const std::string& name) {
+  leave_if_interrupted();
   if (std::find(files_.begin(), files_.end(), name) == files_.end()) files_.push_back(name);
   return directory_ / name;
 }
@@ -248,12 +293,17 @@ void Lesson::check(const std::string& name, double value, const std::string& uni
                    const std::optional<Expected>& expected) {
   const bool ok = std::isfinite(value) && (!expected || expected->admits(value));
   results_.push_back({name, value, unit, expected, ok});
+  leave_if_interrupted();
 }
 
-void Lesson::data(const std::string& name, Index train, Index test) { data_ = {name, train, test}; }
+void Lesson::data(const std::string& name, Index train, Index test) {
+  data_ = {name, train, test};
+  leave_if_interrupted();
+}
 
 void Lesson::figure(const std::string& name, const std::string& problem) {
   figures_.push_back({name, join_lines(problem)});
+  leave_if_interrupted();
 }
 
 bool Lesson::interrupted() const { return interrupts != 0; }
@@ -346,8 +396,9 @@ int Lesson::finish() {
   for (const Result& r : results_)
     if (!r.ok) off.push_back(r.name);
   if (interrupted()) {
-    fmt::print("Interrupted: these numbers are of an unfinished run. To go on:\n  {} --resume\n",
-               command_);
+    fmt::print("Interrupted: this is what an unfinished run has. {}:\n  {}{}\n",
+               trains(about_) ? "To go on" : "To begin again", command_,
+               trains(about_) ? " --resume" : "");
     return kInterrupted;
   }
   if (!off.empty()) fmt::print("Not as expected: {}\n", fmt::join(off, ", "));
@@ -356,22 +407,28 @@ int Lesson::finish() {
 
 int run(const About& about, int argc, char** argv, const std::function<void(Lesson&)>& body) {
   Arguments arguments;
-  int status = kError;
   interrupts = 0;
+  open_standard_streams();
   try {
-    if (const auto done = parse(about, argc, argv, arguments)) return *done;
-    fmt::print("Lesson {}: {}\n", about.name.substr(0, about.name.find('_')), about.title);
-    std::fflush(stdout);
+    const auto done = parse(about, argc, argv, arguments);
+    if (!done) fmt::print("Lesson {}: {}\n", number_of(about), about.title);
+    flush_output();
+    if (done) return *done;
+
+    catch_interrupts();
     Lesson lesson(about, arguments.options, arguments.command);
-    if (about.epochs > 0) catch_interrupts();
-    body(lesson);
-    status = lesson.finish();
+    try {
+      body(lesson);
+    } catch (const Interruption&) {
+    }
+    const int status = lesson.finish();
+    flush_output();
+    return status;
+  } catch (const std::bad_alloc&) {
+    return failed("there is not enough memory for this");
   } catch (const std::exception& error) {
-    std::fflush(stdout);
-    fmt::print(stderr, "error: {}\n", error.what());
+    return failed(error.what());
   }
-  std::fflush(stdout);
-  return status;
 }
 
 }  // namespace gradus::kit

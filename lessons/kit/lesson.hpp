@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,9 @@ struct Options {
   int epochs = 0;                   // how often to go through the training data; may be 0
   std::uint64_t seed = 0;           // of all random numbers
   std::filesystem::path data = {};  // directory of an IDX set; empty: Fashion-MNIST
-  std::filesystem::path out = "out";
-  bool show = false;    // open the figures at the end
-  bool resume = false;  // go on from the last checkpoint
+  std::filesystem::path out = {};   // directory of all lessons' results; by default Gradus' out/
+  bool show = false;                // open the figures at the end
+  bool resume = false;              // go on from the last checkpoint
 };
 
 // What a lesson says of itself.
@@ -62,7 +63,8 @@ class Lesson {
   // What decides this run's numbers, by name: its lesson, seed, data set, and whether it is quick.
   std::map<std::string, std::string> identity() const;
 
-  // Where this lesson writes, out/13_vae: it exists.
+  // Where this lesson writes, out/13_vae: it exists, and is free of what a run that was killed left
+  // half done.
   const std::filesystem::path& directory() const { return directory_; }
 
   // The path of a file in that directory that the lesson is about to write; listed at the end.
@@ -84,9 +86,14 @@ class Lesson {
   void figure(const std::string& name, const std::string& problem = "");
 
   // Whether Ctrl-C was pressed (or SIGTERM came): a training loop then stops, and the lesson draws
-  // and reports what there is. A second Ctrl-C ends the program at once. A lesson without epochs is
-  // ended by the first.
+  // and reports what there is. A lesson without epochs is left at its next number, figure or file,
+  // and reports what there is. A second Ctrl-C ends the program at once.
   bool interrupted() const;
+
+  // Programs that draw figures and were too slow in this run.
+  bool is_too_slow(const std::string& program) const { return too_slow_.contains(program); }
+
+  void found_too_slow(const std::string& program) { too_slow_.insert(program); }
 
  private:
   struct Result {
@@ -109,6 +116,7 @@ class Lesson {
   friend int run(const About&, int, char**, const std::function<void(Lesson&)>&);
 
   Lesson(const About& about, Options options, std::string command);
+  void leave_if_interrupted() const;
   int finish();
   void print_table() const;
   void print_files() const;
@@ -124,12 +132,13 @@ class Lesson {
   std::optional<Data> data_;
   std::vector<Figure> figures_;
   std::vector<std::string> files_;
+  std::set<std::string> too_slow_;
 };
 
 // Runs a lesson: reads the options, prints the title, makes the output directory, runs `body`,
 // prints the table of results and writes results.json. Returns the exit status: 0 when all numbers
-// are as expected, 1 when some are not, 2 after an error, whose message it prints, 130 after an
-// interrupt.
+// are as expected, 1 when some are not, 2 after an error, whose message it prints (a standard
+// output that cannot be written is one), 130 after an interrupt.
 int run(const About& about, int argc, char** argv, const std::function<void(Lesson&)>& body);
 
 }  // namespace gradus::kit

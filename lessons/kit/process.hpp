@@ -1,23 +1,31 @@
 #pragma once
+#include <chrono>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
-// Other programs: gnuplot, Graphviz and the picture viewer.
+// Other programs: gnuplot, Graphviz and the picture viewer. Of the environment they get what does
+// not begin with GNU: GNUTERM and its like would change what gnuplot draws.
 namespace gradus::kit {
 
 struct ProgramResult {
-  bool succeeded;
-  std::string message;  // what it wrote to its standard error
+  enum Outcome { kSucceeded, kFailed, kNotFound, kTooSlow };
+
+  Outcome outcome;
+  std::string message = {};  // why it failed or was not found, without the program's name
 };
 
 // Runs a program found in PATH in a directory and waits for it, out of the reach of the terminal's
-// Ctrl-C. Empty when there is no such program.
-std::optional<ProgramResult> run_program(const std::vector<std::string>& command,
-                                         const std::filesystem::path& directory);
+// Ctrl-C. It prints to nowhere; its errors go to the file `messages` in that directory. After
+// `limit` it is killed, with all that it has started. Never throws: a program that cannot be
+// started, for whatever reason, is one that did not succeed.
+ProgramResult run_program(const std::vector<std::string>& command,
+                          const std::filesystem::path& directory, std::chrono::milliseconds limit);
 
-// Starts a program found in PATH without waiting for it. False when there is no such program.
+// Starts a program found in PATH without waiting for it. False when it cannot be started.
 bool start_program(const std::vector<std::string>& command);
+
+// A word as the shell reads it: in quotes where it must be.
+std::string shell_word(const std::string& word);
 
 }  // namespace gradus::kit

@@ -62,7 +62,7 @@ TEST_F(Graph, IsDrawnWhereGraphvizIs) {
   if (std::system("dot -V >/dev/null 2>&1") != 0) GTEST_SKIP() << "Graphviz is not installed";
   EXPECT_THAT(draw(), AllOf(HasSubstr("product.png"), Not(HasSubstr("Not drawn"))));
   EXPECT_THAT(io::read_file(made("product.png")), StartsWith("\x89PNG"));
-  EXPECT_FALSE(fs::exists(made("product.png.part")));
+  EXPECT_FALSE(fs::exists(made("product.drawing")));
 }
 
 TEST_F(Graph, SaysHowToDrawWhereGraphvizIsNot) {
@@ -70,7 +70,8 @@ TEST_F(Graph, SaysHowToDrawWhereGraphvizIsNot) {
   setenv("PATH", directory_.c_str(), 1);
   const std::string said = draw();
   setenv("PATH", path.c_str(), 1);
-  EXPECT_THAT(said, AllOf(HasSubstr("Not drawn: product.png"), HasSubstr("dot -Tpng product.dot")));
+  EXPECT_THAT(said, AllOf(HasSubstr("Not drawn: product.png"),
+                          HasSubstr("dot -Tpng -o product.png product.dot")));
   EXPECT_TRUE(fs::exists(made("product.dot")));
   EXPECT_FALSE(fs::exists(made("product.png")));
 }

@@ -1,11 +1,19 @@
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <csignal>
-#include <cstdlib>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <regex>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,13 +22,14 @@
 #include <unistd.h>
 
 #include "lessons/kit/data.hpp"
-#include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
 #include "lessons/kit/progress.hpp"
 #include "tensor/error.hpp"
 #include "tensor/io/file.hpp"
 #include "tensor/io/idx.hpp"
 #include "tensor/layout.hpp"
+#include "tests/lessons/support.hpp"
+#include "tests/tensor/support.hpp"
 
 namespace gradus::kit {
 namespace {
@@ -33,101 +42,6 @@ using ::testing::Not;
 using ::testing::StartsWith;
 
 constexpr const char* kPackage = "/usr/share/datasets/fashion-mnist";
-
-// Sets an environment variable while it is alive.
-class Environment {
- public:
-  Environment(const char* name, const std::string& value) : name_(name) {
-    if (const char* old = std::getenv(name)) old_ = old;
-    setenv(name, value.c_str(), 1);
-  }
-
-  ~Environment() {
-    if (old_)
-      setenv(name_, old_->c_str(), 1);
-    else
-      unsetenv(name_);
-  }
-
- private:
-  const char* name_;
-  std::optional<std::string> old_;
-};
-
-struct Outcome {
-  int status;
-  std::string out, err;
-};
-
-class Kit : public ::testing::Test {
- protected:
-  void SetUp() override {
-    std::string pattern = ::testing::TempDir() + "gradus_kit_XXXXXX";
-    directory_ = mkdtemp(pattern.data());
-  }
-
-  void TearDown() override { fs::remove_all(directory_); }
-
-  // Runs a lesson 13_test of 10 epochs (3 with --quick) that writes below directory_.
-  Outcome run(
-      std::vector<std::string> options, const std::function<void(Lesson&)>& body = [](Lesson&) {}) {
-    return run({"13_test", "A test", 10, 3}, std::move(options), body);
-  }
-
-  Outcome run(const About& about, std::vector<std::string> options,
-              const std::function<void(Lesson&)>& body) {
-    ::testing::internal::CaptureStdout();
-    ::testing::internal::CaptureStderr();
-    const int status = run_aloud(about, std::move(options), body);
-    return {status, ::testing::internal::GetCapturedStdout(),
-            ::testing::internal::GetCapturedStderr()};
-  }
-
-  int run_aloud(const About& about, std::vector<std::string> options,
-                const std::function<void(Lesson&)>& body) {
-    options.insert(options.begin(), about.name);
-    if (std::find(options.begin(), options.end(), "--out") == options.end())
-      options.insert(options.end(), {"--out", directory_.string()});
-    std::vector<char*> argv;
-    for (std::string& option : options) argv.push_back(option.data());
-    return kit::run(about, static_cast<int>(argv.size()), argv.data(), body);
-  }
-
-  nlohmann::ordered_json results() const {
-    return nlohmann::ordered_json::parse(io::read_file(made("results.json")));
-  }
-
-  fs::path made(const std::string& name) const { return directory_ / "13_test" / name; }
-
-  // Writes an IDX set of n + m images of height x width; image i is grey i / 255 with label i % 3.
-  fs::path write_set(const std::string& name, Index n, Index m, Index height = 2, Index width = 3) {
-    const fs::path set = directory_ / name;
-    fs::create_directories(set);
-    for (const auto& [part, count] : {std::pair{"train", n}, std::pair{"t10k", m}}) {
-      Tensor<float> images({count, height, width});
-      std::vector<Index> labels;
-      for (Index i = 0; i < count; ++i) {
-        for (Index p = 0; p < height * width; ++p)
-          images.mutable_data()[i * height * width + p] = float(i % 256) / 255;
-        labels.push_back(i % 3);
-      }
-      io::write_idx_images(set / fmt::format("{}-images-idx3-ubyte", part), images);
-      io::write_idx_labels(set / fmt::format("{}-labels-idx1-ubyte", part), labels);
-    }
-    return set;
-  }
-
-  static std::string load_error(const fs::path& set) {
-    try {
-      load_images(Options{.data = set});
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
-  }
-
-  fs::path directory_;
-};
 
 class KitOptions : public Kit {};
 
@@ -163,6 +77,21 @@ TEST_F(KitOptions, QuickMeansFewerEpochsUnlessTheirNumberIsGiven) {
   run({"--quick", "--epochs", "7"}, [](Lesson& lesson) { EXPECT_EQ(lesson.options().epochs, 7); });
 }
 
+TEST_F(KitOptions, AreDecimalNumbers) {
+  const std::vector<std::pair<const char*, int>> cases = {{"010", 10},
+                                                          {"08", 8},
+                                                          {"0", 0},
+                                                          {"00", 0},
+                                                          {"0001000000", 1000000}};
+  for (const auto& [text, number] : cases) {
+    const auto outcome = run({"--seed", text, "--epochs", text}, [&](Lesson& lesson) {
+      EXPECT_EQ(lesson.options().seed, number);
+      EXPECT_EQ(lesson.options().epochs, number);
+    });
+    EXPECT_EQ(outcome.status, 0) << text << outcome.err;
+  }
+}
+
 TEST_F(KitOptions, ThatAreWrongAreNamedAndNothingRuns) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases =
       {{{"--epochs", "-1"}, "--epochs: takes a whole number from 0 to 1000000, not \"-1\""},
@@ -174,6 +103,12 @@ TEST_F(KitOptions, ThatAreWrongAreNamedAndNothingRuns) {
        {{"--seed", "18446744073709551616"}, "not \"18446744073709551616\""},
        {{"--seed", "1", "--seed", "2"}, "--seed: takes one value, once"},
        {{"--out"}, "--out: takes one value, once"},
+       {{"--out", "a", "--out", "b"}, "--out: takes one value, once"},
+       {{"--out", ""}, "--out: must not be empty"},
+       {{"--seed", "0x10"}, "not \"0x10\""},
+       {{"--seed", "0b1"}, "not \"0b1\""},
+       {{"--seed", "+1"}, "not \"+1\""},
+       {{"--seed", ""}, "not \"\""},
        {{"--data", "/no/such/directory"}, "/no/such/directory"},
        {{"--fast"}, "--fast"},
        {{"extra"}, "extra"}};
@@ -214,7 +149,35 @@ TEST_F(KitOptions, HelpNamesEveryOptionInEightyColumnsAndRunsNothing) {
   EXPECT_FALSE(fs::exists(directory_ / "13_test"));
 }
 
+TEST_F(KitOptions, DefaultIsToWriteBesideLearnWhereverTheUserStands) {
+  std::vector<char> name(std::begin("13_test"), std::end("13_test"));
+  std::vector<char*> argv = {name.data()};
+  const About about{"13_test", "A test", 10, 3};
+  const fs::path out = fs::path(GRADUS_SOURCE_DIR) / "out";
+  const bool had_out = fs::exists(out);
+  ::testing::internal::CaptureStdout();
+  kit::run(about, 1, argv.data(),
+           [&](Lesson& lesson) { EXPECT_EQ(lesson.directory(), out / "13_test"); });
+  ::testing::internal::GetCapturedStdout();
+  fs::remove_all(had_out ? out / "13_test" : out);
+}
+
 class KitResults : public Kit {};
+
+TEST_F(KitResults, DoNotDependOnTheLocale) {
+  const auto body = [](Lesson& lesson) {
+    lesson.data("set", 60000, 10000);
+    lesson.check("loss", 1234.5, "nats", Expected{1234.25, 0.5});
+    lesson.check("bound", 0.25, "", between(-1.5, 1.5));
+  };
+  const std::regex seconds("\"seconds\": [^\n]*");
+  const auto before = run({}, body);
+  const std::string json = std::regex_replace(io::read_file(made("results.json")), seconds, "");
+  const test::OtherLocale german;
+  const auto now = run({}, body);
+  EXPECT_EQ(now.out, before.out);
+  EXPECT_EQ(std::regex_replace(io::read_file(made("results.json")), seconds, ""), json);
+}
 
 TEST_F(KitResults, AreWrittenInTheDocumentedForm) {
   const auto outcome = run({"--seed", "7"}, [](Lesson& lesson) {
@@ -314,6 +277,69 @@ TEST_F(KitFailure, ToWriteWhereADirectoryIsIsNoticedBeforeAnyWork) {
   EXPECT_THAT(outcome.err, HasSubstr("--out"));
 }
 
+// A full device in place of standard output.
+TEST_F(KitFailure, ToPrintIsNeverStatusZero) {
+  const auto status_of = [&](std::vector<std::string> options, bool open) {
+    std::fflush(stdout);
+    const int saved = dup(STDOUT_FILENO);
+    const int full = ::open("/dev/full", O_WRONLY);
+    dup2(full, STDOUT_FILENO);
+    close(full);
+    ::testing::internal::CaptureStderr();
+    if (!open) close(STDOUT_FILENO);
+    const int status =
+        run_aloud({"13_test", "A test"}, std::move(options), [](Lesson&) { ADD_FAILURE(); });
+    EXPECT_EQ(::testing::internal::GetCapturedStderr(), "error: cannot write to standard output\n");
+    std::fflush(stdout);
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    std::clearerr(stdout);
+    return status;
+  };
+  EXPECT_EQ(status_of({}, true), 2);
+  EXPECT_EQ(status_of({"--help"}, true), 2);
+  EXPECT_EQ(status_of({}, false), 2);
+}
+
+// The device is full at some time after the beginning, when a long table is written or a short one.
+TEST_F(KitFailure, ToPrintTheResultsIsNeverStatusZero) {
+  for (int lines : {1, 1000}) {
+    int saved = -1;
+    ::testing::internal::CaptureStderr();
+    const int status = run_aloud({"13_test", "A test"}, {}, [&](Lesson& lesson) {
+      saved = dup(STDOUT_FILENO);
+      const int full = ::open("/dev/full", O_WRONLY);
+      dup2(full, STDOUT_FILENO);
+      close(full);
+      for (int i = 0; i < lines; ++i) lesson.report("a number", i, "");
+    });
+    EXPECT_EQ(::testing::internal::GetCapturedStderr(), "error: cannot write to standard output\n");
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    std::clearerr(stdout);
+    EXPECT_EQ(status, 2);
+  }
+}
+
+class KitLeftOvers : public Kit {};
+
+TEST_F(KitLeftOvers, OfARunThatWasKilledAreSweptUp) {
+  fs::create_directories(made("loss.drawing"));
+  fs::create_directories(made("loss.gp.drawing"));
+  io::write_file(made("loss.drawing") / "loss.gp", "half");
+  for (const char* name : {"loss.gp.part", "graph.dot.part", "graph.png.part", "results.json.part",
+                           "checkpoint_vae.safetensors.part", "probe.part", "probe"})
+    io::write_file(made(name), "half");
+  for (const char* name : {"loss.gp", "checkpoint_vae.safetensors", "notes.part", "drawing"})
+    io::write_file(made(name), "whole");
+  run({}, [](Lesson&) {});
+  std::vector<std::string> left;
+  for (const auto& entry : fs::directory_iterator(made("")))
+    left.push_back(entry.path().filename());
+  EXPECT_THAT(left, ::testing::UnorderedElementsAre("loss.gp", "checkpoint_vae.safetensors",
+                                                    "notes.part", "drawing", "results.json"));
+}
+
 class KitInterrupt : public Kit {};
 
 TEST_F(KitInterrupt, LeavesTheRestOfTheLessonAndSaysHowToGoOn) {
@@ -328,9 +354,9 @@ TEST_F(KitInterrupt, LeavesTheRestOfTheLessonAndSaysHowToGoOn) {
       });
   EXPECT_EQ(outcome.status, 130);
   EXPECT_THAT(outcome.out,
-              EndsWith(
-                  fmt::format("\n  ./learn 13 --epochs 4 --quick --data '{}' --out {} --resume\n",
-                              data.string(), directory_.string())));
+              EndsWith(fmt::format("To go on:\n  {}/learn 13 --epochs 4 --quick --data '{}' --out "
+                                   "{} --resume\n",
+                                   GRADUS_SOURCE_DIR, data.string(), directory_.string())));
   EXPECT_EQ(results()["results"][0]["name"], "loss");
   EXPECT_TRUE(results()["interrupted"]);
 }
@@ -342,19 +368,45 @@ TEST_F(KitInterrupt, IsForgottenByTheNextRun) {
   EXPECT_FALSE(results().contains("interrupted"));
 }
 
+TEST_F(KitInterrupt, NamesLearnAsItIsCalledFromWhereTheUserStands) {
+  const fs::path before = fs::current_path();
+  fs::current_path(GRADUS_SOURCE_DIR);
+  const auto outcome = run({}, [](Lesson&) { std::raise(SIGINT); });
+  fs::current_path(before);
+  EXPECT_THAT(outcome.out, EndsWith(fmt::format("To go on:\n  ./learn 13 --out {} --resume\n",
+                                                directory_.string())));
+}
+
 TEST_F(KitInterrupt, EndsTheProgramTheSecondTime) {
   const auto twice = [](Lesson&) {
     std::raise(SIGINT);
     std::raise(SIGINT);
   };
-  EXPECT_EXIT(run_aloud({"13_test", "A test", 10, 3}, {}, twice), ::testing::KilledBySignal(SIGINT),
+  EXPECT_EXIT(run_aloud({"13_test", "A test", 10, 3}, {}, twice), ::testing::ExitedWithCode(130),
               "Ctrl-C again ends now");
 }
 
-TEST_F(KitInterrupt, EndsALessonThatDoesNotTrainAtOnce) {
-  std::signal(SIGINT, SIG_DFL);
-  EXPECT_EXIT(run_aloud({"01_test", "A test"}, {}, [](Lesson&) { std::raise(SIGINT); }),
-              ::testing::KilledBySignal(SIGINT), "");
+TEST_F(KitInterrupt, LeavesALessonThatDoesNotTrainAtItsNextNumberFigureOrFile) {
+  const std::vector<std::function<void(Lesson&)>> next =
+      {[](Lesson& lesson) { lesson.report("second", 2, ""); },
+       [](Lesson& lesson) { lesson.file("weights.safetensors"); },
+       [](Lesson& lesson) { lesson.data("set", 1, 1); },
+       [](Lesson& lesson) { lesson.figure("loss"); }};
+  for (const auto& go_on : next) {
+    const auto outcome = run({"13_test", "A test"}, {"--quick", "--resume"}, [&](Lesson& lesson) {
+      lesson.report("first", 1, "");
+      std::raise(SIGINT);
+      go_on(lesson);
+      ADD_FAILURE() << "the lesson goes on";
+    });
+    EXPECT_EQ(outcome.status, 130);
+    EXPECT_THAT(outcome.out, AllOf(HasSubstr("first"),
+                                   EndsWith(fmt::format("To begin again:\n  {}/learn 13 --quick "
+                                                        "--out {}\n",
+                                                        GRADUS_SOURCE_DIR, directory_.string()))));
+    EXPECT_EQ(results()["results"][0]["name"], "first");
+    EXPECT_TRUE(results()["interrupted"]);
+  }
 }
 
 class KitData : public Kit {};
@@ -457,177 +509,22 @@ TEST_F(KitData, ThatComeWithGradusAreTheFirstOfThePackage) {
       std::equal(piece.test_labels.begin(), piece.test_labels.end(), all.test_labels.begin()));
 }
 
+// The bytes of a name may be of any encoding; those of JSON may not.
+TEST_F(KitData, InADirectoryWhoseNameIsNotUtf8HaveANameThatIs) {
+  const fs::path set = write_set("caf\xe9", 5, 4);
+  EXPECT_EQ(load_images(Options{.data = set}).name, "caf\uFFFD");
+  EXPECT_EQ(load_images(Options{.data = write_set("caf\u00e9", 5, 4)}).name, "caf\u00e9");
+  const auto outcome = run({"--data", set.string(), "--out", (directory_ / "\xff").string()},
+                           [](Lesson& lesson) { load_images(lesson); });
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_TRUE(fs::exists(directory_ / "\xff" / "13_test" / "results.json"));
+}
+
 TEST_F(KitData, OfALessonStandInItsResults) {
   const fs::path set = write_set("tiny", 5, 4);
   const auto outcome = run({"--data", set.string()}, [](Lesson& lesson) { load_images(lesson); });
   EXPECT_THAT(outcome.out, HasSubstr("Data: tiny, 5 training and 4 test images"));
   EXPECT_EQ(results()["data"].dump(), R"({"name":"tiny","train":5,"test":4})");
-}
-
-class KitFigures : public Kit {};
-
-bool gnuplot_is_installed() { return std::system("gnuplot --version >/dev/null 2>&1") == 0; }
-
-void draw_all(Lesson& lesson) {
-  const double nan = std::nan("");
-  plot(lesson, "lines",
-       {.title = "It's `date` and \"quotes\"\nover two lines",
-        .note = "a note",
-        .x_label = "step",
-        .y_label = "loss (nats)",
-        .log_x = true,
-        .log_y = true,
-        .levels = {{"floor", 0.5}}},
-       {{"measured", {}, {8, 4, nan, 2, 0}}, {"expected", {1, 2, 4}, {8, 4, 2}, Series::kDots}});
-  plot(lesson, "nothing", {.title = "All is NaN"}, {{"gone", {}, {nan, nan}}});
-  bars(lesson, "bars", {.title = "Bars", .levels = {{"mean", 0.3}}},
-       {{"P", {}, {0.36, 0.48, -0.16}}, {"Q", {}, {0.3, 0.3, 0.3}}}, {"zero", "one", "two"});
-  scatter(lesson, "points", {.title = "Points"},
-          Tensor<double>({4, 2}, {0, 0, 1, 1, nan, 3, 2, 0.5}), {0, 1, 1, 2}, {"a", "b", "c"});
-  Tensor<float> pictures({3, 2, 3});
-  pictures.set({0, 0, 0}, 2.0f);
-  pictures.set({1, 0, 0}, std::nanf(""));
-  images(lesson, "grey", {.title = "Images", .columns = 2, .captions = {"a", "b", "c"}}, pictures);
-  images(lesson, "signed",
-         {.title = "Images",
-          .columns = 3,
-          .signed_values = true,
-          .row_captions = {"row"},
-          .column_captions = {"a", "b", "c"}},
-         cast<double>(pictures));
-}
-
-TEST_F(KitFigures, AreDrawnByTheirScripts) {
-  if (!gnuplot_is_installed()) GTEST_SKIP() << "gnuplot is not installed";
-  const auto outcome = run({}, draw_all);
-  EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, Not(HasSubstr("Not drawn")));
-  for (const char* name : {"lines", "nothing", "bars", "points", "grey", "signed"}) {
-    const std::string png = io::read_file(made(name + std::string(".png")));
-    EXPECT_THAT(png, StartsWith("\x89PNG\r\n\x1a\n")) << name;
-    EXPECT_GT(png.size(), 1000u) << name;
-    fs::remove(made(name + std::string(".png")));
-    const std::string again = fmt::format("cd '{}' && gnuplot {}.gp", made("").string(), name);
-    EXPECT_EQ(std::system(again.c_str()), 0);
-    EXPECT_EQ(io::read_file(made(name + std::string(".png"))), png) << "the script draws another";
-  }
-}
-
-TEST_F(KitFigures, LeaveOutLevelsThatAreNotFinite) {
-  const double infinity = std::numeric_limits<double>::infinity();
-  const PlotText text = {.title = "Levels", .levels = {{"floor", 0.5}, {"no ceiling", infinity}}};
-  const auto outcome = run({}, [&](Lesson& lesson) {
-    plot(lesson, "lines", text, {{"a", {}, {1, 2}}});
-    bars(lesson, "bars", text, {{"a", {}, {1, 2}}});
-  });
-  EXPECT_THAT(outcome.out, Not(HasSubstr("Not drawn: bars.png, lines.png")));
-  for (const char* name : {"lines.gp", "bars.gp"}) {
-    const std::string script = io::read_file(made(name));
-    EXPECT_THAT(script, HasSubstr("floor"));
-    EXPECT_THAT(script, Not(HasSubstr("no ceiling")));
-    EXPECT_THAT(script, Not(HasSubstr("inf ")));
-  }
-}
-
-TEST_F(KitFigures, AreScriptsWithOneLineOfAdviceWithoutGnuplot) {
-  const Environment path("PATH", directory_.string());
-  fs::create_directories(made(""));
-  io::write_file(made("lines.png"), "of an earlier run");
-  const auto outcome = run({}, draw_all);
-  EXPECT_EQ(outcome.status, 0);
-  EXPECT_THAT(io::read_file(made("lines.gp")), StartsWith("# gnuplot lines.gp draws lines.png\n"));
-  EXPECT_FALSE(fs::exists(made("lines.png")));
-  EXPECT_THAT(outcome.out,
-              HasSubstr(fmt::format("cd {} && gnuplot *.gp\n", (directory_ / "13_test").string())));
-  const std::string advice = "gnuplot is not installed";
-  EXPECT_EQ(outcome.out.find(advice), outcome.out.rfind(advice));
-}
-
-TEST_F(KitFigures, AreNeverLeftHalfDrawn) {
-  const fs::path fake = directory_ / "gnuplot";
-  io::write_file(fake, "#!/bin/sh\necho half > lines.png\necho 'no such terminal' >&2\nexit 1\n");
-  fs::permissions(fake, fs::perms::owner_all);
-  const Environment path("PATH", directory_.string());
-  const auto outcome = run({}, [](Lesson& lesson) {
-    plot(lesson, "lines", {.title = "Lines"}, {{"a", {}, {1, 2}}});
-  });
-  EXPECT_THAT(outcome.out, HasSubstr("Not drawn: lines.png\n  gnuplot failed: no such terminal\n"));
-  std::vector<std::string> left;
-  for (const auto& entry : fs::directory_iterator(made("")))
-    left.push_back(entry.path().filename());
-  EXPECT_THAT(left, ::testing::UnorderedElementsAre("lines.gp", "results.json"));
-}
-
-TEST_F(KitFigures, OfWhichNoneCanBeShownSayWhereTheyAre) {
-  const Environment path("PATH", directory_.string());
-  io::write_file(directory_ / "gnuplot", "#!/bin/sh\necho png > lines.png\n");
-  fs::permissions(directory_ / "gnuplot", fs::perms::owner_all);
-  const auto draw = [](Lesson& lesson) {
-    plot(lesson, "lines", {.title = "Lines"}, {{"a", {}, {1, 2}}});
-  };
-  const Environment display("DISPLAY", ":0");
-  EXPECT_THAT(run({"--show"}, draw).out, HasSubstr("xdg-open is not installed: they are in /"));
-  EXPECT_THAT(run({}, draw).out, Not(HasSubstr("xdg-open")));
-}
-
-TEST_F(KitFigures, LabelLinesThatEndTogetherWithoutOverlap) {
-  run({}, [](Lesson& lesson) {
-    std::vector<Series> series;
-    for (int i = 0; i < 8; ++i)
-      series.push_back({fmt::format("line {}", i), {}, {double(i), 10 + 1e-3 * i}});
-    plot(lesson, "ends", {.title = "Ends"}, series);
-  });
-  const std::string script = io::read_file(made("ends.gp"));
-  const std::regex label("set label 'line \\d' at screen [0-9.]+,([0-9.]+)");
-  std::vector<double> heights;
-  for (std::sregex_iterator i(script.begin(), script.end(), label), end; i != end; ++i)
-    heights.push_back(std::stod((*i)[1]));
-  ASSERT_EQ(heights.size(), 8u);
-  EXPECT_TRUE(std::is_sorted(heights.begin(), heights.end()));  // as the ends are
-  for (std::size_t i = 0; i < heights.size(); ++i) {
-    EXPECT_LT(heights[i], 1.0);
-    // 30 of 1000 pixels: the size of the text
-    EXPECT_GT(heights[i], i ? heights[i - 1] + 0.03 : 0.0);
-  }
-}
-
-TEST_F(KitFigures, OfSizesThatDoNotFitAreRefused) {
-  const auto error = [&](const std::function<void(Lesson&)>& draw) {
-    const auto outcome = run({}, draw);
-    EXPECT_EQ(outcome.status, 2);
-    return outcome.err;
-  };
-  EXPECT_THAT(error([](Lesson& lesson) {
-                plot(lesson, "p", {}, {{"a", {1, 2}, {1}}});
-              }),
-              HasSubstr("\"a\" has 2 values of x but 1 of y"));
-  EXPECT_THAT(error([](Lesson& lesson) {
-                scatter(lesson, "s", {}, Tensor<float>({3, 3}), {0, 0, 0}, {"a"});
-              }),
-              HasSubstr("(3, 3)"));
-  EXPECT_THAT(error([](Lesson& lesson) {
-                scatter(lesson, "s", {}, Tensor<float>({1, 2}), {1}, {"a"});
-              }),
-              HasSubstr("label 0 is 1"));
-  EXPECT_THAT(error([](Lesson& lesson) {
-                images(lesson, "i", {}, Tensor<float>({2, 5}));
-              }),
-              HasSubstr("(2, 5) is no shape of images"));
-  EXPECT_THAT(error([](Lesson& lesson) {
-                images(lesson, "i", {.captions = {"one"}}, Tensor<float>({2, 4}));
-              }),
-              HasSubstr("1 captions for 2 images"));
-  // Five images in two columns are three rows.
-  EXPECT_THAT(
-      error([](Lesson& lesson) {
-        images(lesson, "i", {.columns = 2, .row_captions = {"a", "b"}}, Tensor<float>({5, 4}));
-      }),
-      HasSubstr("figure i: 2 captions for 3 rows"));
-  EXPECT_THAT(error([](Lesson& lesson) {
-                images(lesson, "i", {.columns = 2, .column_captions = {"a", "b", "c"}},
-                       Tensor<float>({5, 4}));
-              }),
-              HasSubstr("figure i: 3 captions for 2 columns"));
 }
 
 using namespace std::chrono_literals;
