@@ -9,6 +9,7 @@
 #include <exception>
 #include <iterator>
 #include <mutex>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -53,10 +54,10 @@ class Pool {
     try {
       for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
     } catch (const std::system_error& error) {
-      fmt::print(stderr,
-                 "Gradus: only {} of {} threads could be started ({}). Fewer are slower, "
-                 "and compute the same.\n",
-                 workers_.size() + 1, threads, error.code().message());
+      const std::string note = fmt::format(
+          "Gradus: only {} of {} threads could be started ({}): slower, with the same numbers.\n",
+          workers_.size() + 1, threads, error.code().message());
+      std::fputs(note.c_str(), stderr);
     }
   }
 

@@ -190,10 +190,10 @@ void flush_output() {
 }
 
 // Says what was wrong. When that is the writing of standard output, anything may have noticed it.
-int failed(const std::string& message) {
+int failed(std::string message) {
   std::fflush(stdout);
-  fmt::print(stderr, "error: {}\n",
-             std::ferror(stdout) ? "cannot write to standard output" : message);
+  if (std::ferror(stdout)) message = "cannot write to standard output";
+  std::fputs(fmt::format("error: {}\n", message).c_str(), stderr);  // fmt::print would throw
   return kError;
 }
 
@@ -409,13 +409,13 @@ int run(const About& about, int argc, char** argv, const std::function<void(Less
   Arguments arguments;
   interrupts = 0;
   open_standard_streams();
+  catch_interrupts();
   try {
     const auto done = parse(about, argc, argv, arguments);
     if (!done) fmt::print("Lesson {}: {}\n", number_of(about), about.title);
     flush_output();
     if (done) return *done;
 
-    catch_interrupts();
     Lesson lesson(about, arguments.options, arguments.command);
     try {
       body(lesson);

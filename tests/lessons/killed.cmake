@@ -1,0 +1,46 @@
+# Kills a lesson that trains at twenty random moments, going on from the last each time: whatever
+# there is then is whole, and at the end there is what a run has that was let alone, the same numbers
+# and weights to the last bit, and nothing else.
+#     cmake -D PROGRAM=... -D WORK=... -P killed.cmake
+include(${CMAKE_CURRENT_LIST_DIR}/whole.cmake)
+file(REMOVE_RECURSE ${WORK})
+get_filename_component(name ${PROGRAM} NAME)
+set(whole ${WORK}/whole/${name})
+set(killed ${WORK}/killed/${name})
+run_whole(duration ${PROGRAM} --quick --epochs 2 --out ${WORK}/whole)
+set(lesson ${PROGRAM} --quick --epochs 2 --resume --out ${WORK}/killed)
+
+set(kills 0)
+while(kills LESS 20)
+  random_seconds(${duration} seconds)
+  execute_process(COMMAND timeout --signal=KILL ${seconds} ${lesson}
+                  OUTPUT_VARIABLE out ERROR_VARIABLE out RESULT_VARIABLE status)
+  if(status EQUAL 0)
+    file(REMOVE_RECURSE ${killed})  # it was done by then: from the beginning
+  elseif(status EQUAL 137 OR status MATCHES "killed")
+    math(EXPR kills "${kills} + 1")
+    message(STATUS "killed after ${seconds} s")
+    require_whole_files(${killed})
+  else()
+    message(FATAL_ERROR "${PROGRAM}: status ${status}, killed after ${seconds} s\n${out}")
+  endif()
+endwhile()
+
+run_whole(duration ${lesson})
+require_whole_files(${killed})
+require_no_left_overs(${killed})
+digests(${whole} weights_whole)
+digests(${killed} weights_killed)
+if(NOT weights_whole STREQUAL weights_killed OR NOT weights_whole)
+  message(FATAL_ERROR "other weights:\n${weights_whole}\n${weights_killed}")
+endif()
+foreach(run whole killed)
+  file(GLOB files_${run} RELATIVE ${WORK}/${run} ${WORK}/${run}/${name}/*)
+  file(READ ${WORK}/${run}/${name}/results.json results_${run})
+  string(REGEX REPLACE "\"seconds\": [^\n]*" "" results_${run} "${results_${run}}")
+endforeach()
+if(NOT results_whole STREQUAL results_killed)
+  message(FATAL_ERROR "other numbers:\n${results_whole}\n${results_killed}")
+elseif(NOT files_whole STREQUAL files_killed)
+  message(FATAL_ERROR "other files:\n${files_whole}\n${files_killed}")
+endif()

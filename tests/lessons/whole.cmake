@@ -1,0 +1,61 @@
+# What may be said of a lesson's directory at any moment of its run.
+
+# Every file under its own name is whole: results.json can be parsed, pictures reach their last chunk.
+function(require_whole_files directory)
+  file(GLOB results ${directory}/results.json)
+  foreach(file IN LISTS results)
+    file(READ ${file} text)
+    string(JSON lesson ERROR_VARIABLE problem GET "${text}" lesson)
+    if(problem)
+      message(FATAL_ERROR "${file}: ${problem}")
+    endif()
+  endforeach()
+  file(GLOB pictures ${directory}/*.png)
+  foreach(file IN LISTS pictures)
+    file(READ ${file} bytes HEX)
+    if(NOT bytes MATCHES "0000000049454e44ae426082$")
+      message(FATAL_ERROR "${file} is cut off")
+    endif()
+  endforeach()
+endfunction()
+
+# Of a run that came to its end, or was interrupted: nothing is left that was half done.
+function(require_no_left_overs directory)
+  file(GLOB left_over ${directory}/*.part ${directory}/*.drawing ${directory}/probe)
+  if(left_over)
+    message(FATAL_ERROR "left over: ${left_over}")
+  endif()
+endfunction()
+
+# Sets `result` to the names and digests of the weights and checkpoints in a directory.
+function(digests directory result)
+  set(list "")
+  file(GLOB files RELATIVE ${directory} ${directory}/*.safetensors)
+  foreach(file IN LISTS files)
+    file(SHA256 ${directory}/${file} digest)
+    list(APPEND list "${file} ${digest}")
+  endforeach()
+  set(${result} "${list}" PARENT_SCOPE)
+endfunction()
+
+# Sets `result` to a random number of seconds, from a millisecond to a number of milliseconds.
+function(random_seconds milliseconds result)
+  string(RANDOM LENGTH 8 ALPHABET 0123456789 digits)
+  string(REGEX REPLACE "^0+(.)" "\\1" digits ${digits})
+  math(EXPR millisecond "${digits} % ${milliseconds} + 1000001")
+  string(REGEX REPLACE "^1...(...)$" "\\1" part ${millisecond})
+  math(EXPR whole "${millisecond} / 1000 - 1000")
+  set(${result} ${whole}.${part} PARENT_SCOPE)
+endfunction()
+
+# Runs a command to its end, and sets `milliseconds` to how long that took, and 1 more.
+function(run_whole milliseconds)
+  string(TIMESTAMP start "%s%f")
+  execute_process(COMMAND ${ARGN} OUTPUT_VARIABLE out ERROR_VARIABLE out RESULT_VARIABLE status)
+  string(TIMESTAMP end "%s%f")
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${ARGN}: status ${status}\n${out}")
+  endif()
+  math(EXPR elapsed "(${end} - ${start}) / 1000 + 1")
+  set(${milliseconds} ${elapsed} PARENT_SCOPE)
+endfunction()
