@@ -133,13 +133,20 @@ void on_the_toy(kit::Lesson& lesson) {
 
 // ---- Images ------------------------------------------------------------------------------------
 
-// The number of directions in which the images vary. Throws Error when there are fewer than two.
+// The number of directions in which the images vary.
 Index rank_of(const Pca<double>& pca) {
   const Tensor<double> varied = greater(pca.variances, 1e-9 * pca.variances(0));
-  const Index rank = static_cast<Index>(sum(varied).item());
+  return static_cast<Index>(sum(varied).item());
+}
+
+// What is no use for pPCA is said before anything is made of it.
+void require_use(const Pca<double>& pca, const kit::ImageData& data) {
+  const Index rank = rank_of(pca);
   if (rank < 2)
-    fail("pPCA needs images that vary in two directions at least: these do in {}", rank);
-  return rank;
+    fail(
+        "lesson 02 needs images that vary in two directions at least: the {} of {} to train on do "
+        "in {}",
+        data.train_images.extent(0), data.name, rank);
 }
 
 // Models with more and more latents, on training and on test images.
@@ -212,6 +219,7 @@ void run(kit::Lesson& lesson) {
   const Tensor<double> train = cast<double>(data.train_images);  // (N, D)
   const Tensor<double> test = cast<double>(data.test_images);    // (M, D)
   const Pca<double> pca = fit_pca(train);
+  require_use(pca, data);
   add_latents(lesson, pca, test);
   const Ppca<double> model = fit_images(lesson, pca);
   draw_samples(lesson, pca, model, test, data);

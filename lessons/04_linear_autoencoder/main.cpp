@@ -143,8 +143,11 @@ Floor floor_of(const Pca<double>& pca, const kit::ImageData& data) {
       pca.residual(cast<double>(data.test_images), std::min(kCodes, pixels)),
   };
   if (std::min(floor.train, floor.test) < 1e-6)
-    fail("images must vary in more than {} directions: these {} + {} of {} x {} pixels do not",
-         kCodes, data.train_images.extent(0), data.test_images.extent(0), data.height, data.width);
+    fail(
+        "lesson 04 needs images that vary in more than {} directions, those to train on and those "
+        "to test with: the {} + {} of {}, of {} x {} pixels, do not",
+        kCodes, data.train_images.extent(0), data.test_images.extent(0), data.name, data.height,
+        data.width);
   return floor;
 }
 

@@ -33,8 +33,11 @@ constexpr double kRate = 1e-3;  // the first; it falls from there
 void require_use(const kit::ImageData& data) {
   const Index n = data.train_images.extent(0);
   const Index pixels = data.height * data.width;
-  if (n < kBatch) fail("lesson 05 trains on batches of {} images; {} has {}", kBatch, data.name, n);
-  if (pixels < kCode) fail("lesson 05: {} pixels need no code of {} numbers", pixels, kCode);
+  if (n < kBatch)
+    fail("lesson 05 trains on batches of {} images: {} has {} to train on", kBatch, data.name, n);
+  if (pixels < kCode)
+    fail("lesson 05 codes images as {} numbers: those of {} have {} pixels, and need no code",
+         kCode, data.name, pixels);
 }
 
 // Trains the main model, with a checkpoint after each epoch. Returns the error on the test images

@@ -21,6 +21,7 @@
 #include "nn/parameters.hpp"
 #include "nn/serialization.hpp"
 #include "tensor/elementwise.hpp"
+#include "tensor/error.hpp"
 #include "tensor/layout.hpp"
 #include "tensor/random.hpp"
 #include "tensor/reduce.hpp"
@@ -29,6 +30,7 @@ namespace gradus::lesson13 {
 namespace {
 
 constexpr Index kHidden = 400, kLatents = 20, kBatch = 128;
+constexpr Index kManyPixels = 100;  // beside which an untrained encoder costs next to nothing
 constexpr int kEpochs = 10;
 const std::string kPerPixel = "per pixel", kNats = "nats/image";
 
@@ -155,13 +157,17 @@ void check_training(kit::Lesson& lesson, Experiment& vae, const Walls& walls,
   lesson.check("parameters", static_cast<double>(nn::count(vae.net.parameters())), "",
                kit::Expected{static_cast<double>(parameters_on_paper(pixels)), 0});
   // Every pixel is a fair coin.
+  const kit::Expected coins = kit::relative(static_cast<double>(pixels) * std::log(2.0), 0.02);
   lesson.check("untrained_negative_elbo", losses.front(), kNats,
-               kit::relative(static_cast<double>(pixels) * std::log(2.0), 0.02));
+               kit::when(pixels >= kManyPixels, coins));
   check_reference(lesson, "test_negative_elbo", vae, data);
   lesson.report("test_reconstruction", vae.history.at(kNegativeLogProb).back(), kNats);
   lesson.report("test_kl", vae.history.at(kKl).back(), kNats);
+  // From a few images, or from noise, it may not learn enough to come below the upper wall.
+  const bool known_images = lesson.options().data.empty();
   if (trained && std::isfinite(walls.dead))
-    lesson.check("bracket", losses.back(), kNats, kit::between(walls.entropy, walls.dead));
+    lesson.check("bracket", losses.back(), kNats,
+                 kit::when(known_images, kit::between(walls.entropy, walls.dead)));
 }
 
 // Where training comes to rest they are 1.
@@ -290,8 +296,18 @@ void map_two_latents(kit::Lesson& lesson, const kit::ImageData& data) {
   check_reference(lesson, "test_negative_elbo_2_latents", vae, data);
 }
 
+// What cannot be measured is said before the work begins.
+void require_use(const kit::ImageData& data) {
+  if (data.width < 2)
+    fail(
+        "lesson 13 measures how sharp images are by pixels side by side: those of {} are one pixel "
+        "wide",
+        data.name);
+}
+
 void run(kit::Lesson& lesson) {
   const kit::ImageData data = kit::load_images(lesson);
+  require_use(data);
   Experiment vae("vae", Objective::kElbo, kLatents, data, lesson.options().seed);
   train_the_vae(lesson, vae, data);
   if (lesson.interrupted()) return;

@@ -1,0 +1,102 @@
+#include "lessons/kit/data.hpp"
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include "tensor/io/idx.hpp"
+#include "tensor/random.hpp"
+#include "tests/lessons/support.hpp"
+
+// The lessons that are about images, each run as a program on images of others.
+namespace gradus::kit {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class LessonData : public Kit {
+ protected:
+  // Writes n + n images of noise.
+  std::string write_noise(Index n, Index height, Index width) {
+    const std::string name = fmt::format("noise_{}_{}_{}", n, height, width);
+    const fs::path set = write_set(name, n, n, height, width);
+    Rng rng(1);
+    for (const char* part : {"train", "t10k"})
+      io::write_idx_images(set / fmt::format("{}-images-idx3-ubyte", part),
+                           rng.uniform<float>({n, height, width}));
+    return name;
+  }
+
+  std::string write_equal(Index n) {
+    const fs::path set = write_set("equal", n, n, 6, 6);
+    for (const char* part : {"train", "t10k"})
+      io::write_idx_images(set / fmt::format("{}-images-idx3-ubyte", part),
+                           Tensor<float>({n, 6, 6}));
+    return "equal";
+  }
+
+  Outcome run_program(const std::string& lesson, const std::string& data) {
+    const std::string command =
+        fmt::format("cd {} && {}/{} --quick --epochs 1 --data {} --out out 2>&1",
+                    directory_.string(), GRADUS_PROGRAMS, lesson, data);
+    FILE* const pipe = popen(command.c_str(), "r");
+    std::string text;
+    char buffer[4096];
+    while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) text.append(buffer, n);
+    const int status = pclose(pipe);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text, ""};
+  }
+
+  void expect_refusal(const std::string& lesson, const std::string& data,
+                      const std::string& reason) {
+    const auto outcome = run_program(lesson, data);
+    EXPECT_EQ(outcome.status, 2) << lesson << " " << outcome.out;
+    EXPECT_THAT(outcome.out,
+                AllOf(HasSubstr("error: lesson " + lesson.substr(0, 2)), HasSubstr(reason),
+                      HasSubstr(data), Not(HasSubstr("epoch")), Not(HasSubstr("GFLOP"))));
+  }
+};
+
+TEST_F(LessonData, ThatIsOfNoUseIsRefusedBeforeTheWork) {
+  const std::string pixel = write_noise(200, 1, 1), narrow = write_noise(200, 5, 1),
+                    few = write_noise(10, 28, 28), one = write_noise(1, 28, 28),
+                    equal = write_equal(200);
+  expect_refusal("01_pca", pixel, "two pixels");
+  expect_refusal("01_pca", one, "images that differ");
+  expect_refusal("01_pca", equal, "images that differ");
+  expect_refusal("02_ppca", pixel, "two directions");
+  expect_refusal("02_ppca", one, "two directions");
+  expect_refusal("02_ppca", equal, "two directions");
+  expect_refusal("04_linear_autoencoder", narrow, "more than 20 directions");
+  expect_refusal("04_linear_autoencoder", few, "more than 20 directions");
+  expect_refusal("04_linear_autoencoder", equal, "more than 20 directions");
+  expect_refusal("05_autoencoder", few, "batches of 128");
+  expect_refusal("05_autoencoder", narrow, "32 numbers");
+  expect_refusal("13_vae", pixel, "one pixel wide");
+  expect_refusal("13_vae", narrow, "one pixel wide");
+}
+
+TEST_F(LessonData, ThatIsSmallIsOfUse) {
+  const auto expect_use = [&](const std::string& lesson, const std::string& data) {
+    const auto outcome = run_program(lesson, data);
+    EXPECT_EQ(outcome.status, 0) << lesson << " " << data << " " << outcome.out;
+  };
+  expect_use("01_pca", write_noise(2, 2, 2));
+  expect_use("02_ppca", write_noise(10, 5, 1));
+  expect_use("04_linear_autoencoder", write_noise(200, 5, 5));
+  expect_use("05_autoencoder", write_equal(200));
+  expect_use("13_vae", write_noise(1, 1, 5));
+  expect_use("13_vae", write_noise(10, 2, 2));
+}
+
+}  // namespace
+}  // namespace gradus::kit
