@@ -101,6 +101,30 @@ TEST_F(KitFigures, LeaveOutLevelsThatAreNotFinite) {
   }
 }
 
+TEST_F(KitFigures, LeaveOutWhateverElseIsNotFinite) {
+  const double infinity = std::numeric_limits<double>::infinity(), nan = std::nan("");
+  const std::vector<double> values = {1, infinity, -infinity, nan, 2};
+  const std::vector<double> places = {infinity, 2, 3, nan, 5};
+  const auto outcome = run({}, [&](Lesson& lesson) {
+    for (Series::Mark mark : {Series::kLine, Series::kDots, Series::kLineAndDots})
+      plot(lesson, fmt::format("plot{}", int(mark)),
+           {.title = "Plot", .levels = {{"a", nan}, {"b", -infinity}}},
+           {{"values", {}, values, mark}, {"places", places, {1, 2, 3, 4, 5}, mark}});
+    plot(lesson, "logarithmic", {.log_x = true, .log_y = true, .levels = {{"a", 0}, {"b", -1}}},
+         {{"values", {0, 1, 2, -1, infinity}, {1, 0, -2, 3, 4}}});
+    bars(lesson, "bars", {.title = "Bars", .levels = {{"a", infinity}}},
+         {{"values", {}, values}, {"places", places, values}}, {"1", "2", "3", "4", "5"});
+    scatter(lesson, "points", {}, Tensor<double>({3, 2}, {infinity, 0, 1, nan, 2, -infinity}),
+            {0, 0, 0}, {"a"});
+  });
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  if (gnuplot_is_installed()) EXPECT_THAT(outcome.out, Not(HasSubstr("Not drawn")));
+  for (const char* name : {"plot0", "plot1", "plot2", "logarithmic", "bars", "points"}) {
+    const std::string script = io::read_file(made(name + std::string(".gp")));
+    EXPECT_FALSE(std::regex_search(script, std::regex("\\b-?(inf|nan)\\b"))) << name << script;
+  }
+}
+
 TEST_F(KitFigures, AreScriptsWithOneLineOfAdviceWithoutGnuplot) {
   const Environment path("PATH", directory_.string());
   fs::create_directories(made(""));

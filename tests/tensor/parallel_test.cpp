@@ -27,6 +27,7 @@
 namespace gradus {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::Each;
 using ::testing::HasSubstr;
 
@@ -231,8 +232,9 @@ TEST(Threads, ThatCannotBeStartedAreDoneWithout) {
     const std::size_t found = said.find(note);
     ASSERT_NE(found, std::string::npos) << said;
     EXPECT_EQ(said.find(note, found + 1), std::string::npos) << "it is said twice: " << said;
-    if (getuid() != 0) continue;  // a user's other threads count too: it may be that none starts
-    EXPECT_THAT(said, HasSubstr(fmt::format("only {} of {} threads", threads / 2, threads)));
+    // A sanitizer's own threads count too, and those that a user other than root has elsewhere.
+    EXPECT_THAT(said,
+                ContainsRegex(fmt::format("only [1-{}] of {} threads", threads / 2, threads)));
   }
 }
 
