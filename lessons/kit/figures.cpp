@@ -3,365 +3,18 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <filesystem>
-#include <iomanip>
-#include <ios>
 #include <limits>
-#include <locale>
-#include <optional>
 #include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <gnuplot-iostream.h>
 
-#include "lessons/kit/drawing.hpp"
+#include "lessons/kit/axes.hpp"
+#include "lessons/kit/script.hpp"
 #include "tensor/error.hpp"
 
 namespace gradus::kit {
 namespace {
-
-namespace fs = std::filesystem;
-
-// The one style of all figures. Sizes are pixels of a PNG that is looked at at half of its size.
-namespace style {
-constexpr const char* kFont = "DejaVu Sans";
-constexpr int kTitle = 42, kText = 34, kSmall = 30;
-constexpr const char *kInk = "#222222", *kPale = "#666666", *kGrid = "#e4e4e4";
-constexpr int kWidth = 1600, kHeight = 1000;
-constexpr int kMargin = 40;
-constexpr double kLetter = 0.58;  // mean width of a letter, in units of the font's size
-constexpr double kLeading = 1.3;  // from line to line, in units of the font's size
-
-// Okabe and Ito's colours (https://jfly.uni-koeln.de/color), told apart with every kind of colour
-// vision, without their yellow, which white swallows, and with four darker ones after them.
-constexpr std::array kColours = {0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0xE69F00,
-                                 0x56B4E9, 0x882255, 0x999933, 0x332288, 0x777777};
-constexpr const char* kDiverging =
-    "0 '#08519c', 1 '#6baed6', 2 '#ffffff', 3 '#fd8d3c', 4 '#a63603'";
-}  // namespace style
-
-int colour(std::size_t i) { return style::kColours[i % style::kColours.size()]; }
-
-int darker(int rgb) {
-  int result = 0;
-  for (int shift : {16, 8, 0}) result |= ((rgb >> shift & 255) * 7 / 10) << shift;
-  return result;
-}
-
-// A font of a size in pixels; gnuplot counts in points, of which 72 are 96 pixels.
-std::string font(int size, const char* weight = "") {
-  return fmt::format("'{}{},{:g}'", style::kFont, weight, size * 0.75);
-}
-
-// Text in single quotes, in which gnuplot expands nothing.
-std::string quote(const std::string& text) {
-  std::string result = "'";
-  for (char c : text) {
-    if (c == '\'')
-      result += "''";
-    else
-      result += c == '\n' ? ' ' : c;
-  }
-  return result + "'";
-}
-
-double text_width(const std::string& text, int size) {
-  const auto letters =
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
-  return style::kLetter * size * static_cast<double>(letters);
-}
-
-double widest(const std::vector<std::string>& texts, int size) {
-  double result = 0;
-  for (const std::string& text : texts) result = std::max(result, text_width(text, size));
-  return result;
-}
-
-// Places intervals of equal length `gap` on a line, each as near to where it wants its centre as
-// the others let it, within [low, high].
-std::vector<double> spread(const std::vector<double>& wanted, double gap, double low, double high) {
-  std::vector<std::size_t> order(wanted.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return wanted[a] < wanted[b]; });
-
-  struct Cluster {
-    double sum;  // of the wanted centres
-    std::size_t count;
-    double half, centre;
-  };
-
-  const auto place = [&](Cluster c) {
-    c.half = gap * static_cast<double>(c.count) / 2;
-    c.centre =
-        std::min(std::max(c.sum / static_cast<double>(c.count), low + c.half), high - c.half);
-    return c;
-  };
-  std::vector<Cluster> clusters;
-  for (std::size_t i : order) {
-    clusters.push_back(place({wanted[i], 1, 0, 0}));
-    while (clusters.size() > 1) {
-      const Cluster b = clusters.back(), a = clusters[clusters.size() - 2];
-      if (a.centre + a.half <= b.centre - b.half) break;
-      clusters.pop_back();
-      clusters.back() = place({a.sum + b.sum, a.count + b.count, 0, 0});
-    }
-  }
-  std::vector<double> placed(wanted.size());
-  auto next = order.begin();
-  for (const Cluster& c : clusters)
-    for (std::size_t i = 0; i < c.count; ++i)
-      placed[*next++] = c.centre - c.half + gap * (static_cast<double>(i) + 0.5);
-  return placed;
-}
-
-// An interval of an axis, and where a value lies in it.
-struct Range {
-  double low = std::numeric_limits<double>::infinity(), high = -low;
-  bool log = false;
-
-  void include(double v) {
-    if (!std::isfinite(v) || (log && v <= 0)) return;
-    low = std::min(low, v);
-    high = std::max(high, v);
-  }
-
-  // Adds a fraction of the length at each end; makes an empty or single-valued range a proper one.
-  void widen(double fraction) {
-    if (low > high) low = high = 1;
-    double a = log ? std::log(low) : low, b = log ? std::log(high) : high;
-    double pad = fraction * (b - a);
-    const double size = std::max(std::abs(a), std::abs(b));
-    if (b - a <= 1e-9 * size) pad = std::max(0.5, 1e-3 * size);
-    a -= pad;
-    b += pad;
-    low = log ? std::max(std::exp(a), std::numeric_limits<double>::min()) : a;
-    high = log ? std::exp(b) : b;
-  }
-
-  double position(double v) const {  // 0 at low, 1 at high
-    if (!log) return (v - low) / (high - low);
-    return v > 0 ? std::log(v / low) / std::log(high / low) : 0;
-  }
-};
-
-constexpr double kLabelGap = 16;  // between a plot and the labels at its right
-
-struct Box {
-  double left, right, top, bottom;  // pixels, from the top left corner of the picture
-};
-
-// A gnuplot script while it is written.
-class Script {
- public:
-  Script(Lesson& lesson, const std::string& name, double width, double height)
-      : lesson_(lesson),
-        name_(name),
-        width_(std::round(width)),
-        height_(std::round(height)),
-        drawing_(lesson, name) {
-    open();
-    line("# gnuplot {0}.gp draws {0}.png", name);
-    line("set terminal pngcairo size {},{} noenhanced font {} linewidth 2", width_, height_,
-         font(style::kText));
-    line("set output '{}.png'", name);
-    line("set encoding utf8");
-    line("unset key");
-  }
-
-  template <class... Args> void line(fmt::format_string<Args...> format, Args&&... args) {
-    if (gp_) *gp_ << fmt::format(format, std::forward<Args>(args)...) << '\n';
-  }
-
-  // A named block of numbers, one row a line.
-  template <class Rows> void data(const std::string& name, const Rows& rows) {
-    line("${} << e", name);  // send1d ends its data with a line "e"
-    if (gp_) gp_->send1d(rows);
-  }
-
-  void text(double x, double y, const std::string& text, int size, const std::string& rgb,
-            const char* where = "left", const char* weight = "") {
-    if (text.empty()) return;
-    line("set label {} at screen {:.5f},{:.5f} {} front font {} textcolor rgb '{}'", quote(text),
-         x / width_, 1 - y / height_, where, font(size, weight), rgb);
-  }
-
-  // Places the plotting area, with title and note above it.
-  void frame(const Box& box, const std::string& title, const std::string& note) {
-    line("set lmargin at screen {:.6f}", box.left / width_);
-    line("set rmargin at screen {:.6f}", box.right / width_);
-    line("set tmargin at screen {:.6f}", 1 - box.top / height_);
-    line("set bmargin at screen {:.6f}", 1 - box.bottom / height_);
-    const double under = style::kMargin + style::kTitle * style::kLeading;
-    text(style::kMargin, (style::kMargin + under) / 2, title, style::kTitle, style::kInk, "left",
-         " Bold");
-    text(style::kMargin, under + style::kSmall * style::kLeading / 2, note, style::kSmall,
-         style::kPale);
-  }
-
-  void plot(const std::vector<std::string>& parts) {
-    line("plot {}", parts.empty() ? "NaN" : fmt::format("{}", fmt::join(parts, ", \\\n  ")));
-  }
-
-  double height() const { return height_; }
-
-  // Puts the script in place and has it drawn.
-  void finish() {
-    if (gp_) gp_->flush();
-    const bool written = gp_ && gp_->good();
-    gp_.reset();
-    if (written && drawing_.put_in_place(file()))
-      drawing_.paint({.command = {"gnuplot", "-d", fs::absolute(lesson_.directory() / file())},
-                      .package = "gnuplot-nox",
-                      .by_hand = "gnuplot *.gp"});
-    else
-      drawing_.give_up(fmt::format("cannot write its script {}", file()));
-  }
-
- private:
-  std::string file() const { return name_ + ".gp"; }
-
-  // Without a file, for whatever reason, the lines go nowhere, and finish says so.
-  void open() {
-    try {
-      gp_.emplace(">" + drawing_.part(file()).string());
-    } catch (const std::ios_base::failure&) {
-      return;
-    }
-    gp_->imbue(std::locale::classic());
-    *gp_ << std::defaultfloat << std::setprecision(6);
-  }
-
-  Lesson& lesson_;
-  std::string name_;
-  double width_, height_;
-  Drawing drawing_;
-  std::optional<Gnuplot> gp_;
-};
-
-// The room that a title, and a note under it, take above a figure.
-double header(const std::string& note) {
-  return style::kMargin + style::kTitle * style::kLeading +
-         (note.empty() ? 0 : style::kSmall * style::kLeading) + 24;
-}
-
-// Round numbers inside a range, at most `most` of them where the axis is linear. `whole`: integers.
-std::vector<double> tics(const Range& range, int most, bool whole = false) {
-  std::vector<double> result;
-  if (range.log) {
-    const double decades = std::log10(range.high / range.low);
-    const int stride = std::max(1, static_cast<int>(std::ceil(decades / most)));
-    for (int k = static_cast<int>(std::floor(std::log10(range.low))); k <= std::log10(range.high);
-         ++k)
-      for (int digit : {1, 2, 5}) {
-        const double v = digit * std::pow(10.0, k);
-        if (v < range.low || v > range.high) continue;
-        if (decades <= 3 || (digit == 1 && k % stride == 0)) result.push_back(v);
-      }
-    if (result.size() >= 2) return result;
-    result.clear();  // a short stretch of a logarithmic axis looks linear
-  }
-  const double least = (range.high - range.low) / most;
-  const double power = std::pow(10.0, std::floor(std::log10(least)));
-  double step = power;
-  for (int digit : {2, 5, 10})
-    if (step < least) step = digit * power;
-  if (whole) step = std::max(1.0, step);
-  for (double i = std::ceil(range.low / step); i * step <= range.high; ++i)
-    result.push_back(i * step);
-  return result;
-}
-
-std::string tic_text(double v) {
-  std::string text = fmt::format("{:.6g}", v == 0 ? 0 : v);
-  if (text[0] == '-') text.replace(0, 1, "−");
-  return text;
-}
-
-// Both axes of a plot: where it lies in the picture, what is written on it, and how far it reaches.
-struct Axes2D {
-  Range x, y;
-  std::vector<double> x_tics, y_tics;
-  Box box;
-
-  double across(double v) const { return box.left + x.position(v) * (box.right - box.left); }
-
-  double down(double v) const { return box.bottom - y.position(v) * (box.bottom - box.top); }
-};
-
-constexpr double kAxisLabel = style::kText * style::kLeading, kTicLength = 24;
-
-double left_of_axis(const std::vector<double>& y_tics) {
-  double tic_width = 0;
-  for (double v : y_tics) tic_width = std::max(tic_width, text_width(tic_text(v), style::kSmall));
-  return style::kMargin + kAxisLabel + tic_width + 1.8 * kTicLength;
-}
-
-double bottom_of_plot(double height) {
-  return height - style::kMargin - kAxisLabel - style::kSmall * style::kLeading - kTicLength;
-}
-
-void draw_axes(Script& script, const PlotText& text, const Axes2D& axes,
-               const std::vector<std::string>& names = {}) {
-  const Box& box = axes.box;
-  script.frame(box, text.title, text.note);
-  script.text((box.left + box.right) / 2, script.height() - style::kMargin - kAxisLabel / 2,
-              text.x_label, style::kText, style::kInk, "center");
-  script.text(style::kMargin + kAxisLabel / 2, (box.top + box.bottom) / 2, text.y_label,
-              style::kText, style::kInk, "center rotate by 90");
-  script.line("set border 3 linecolor rgb '{}'", style::kPale);
-  script.line("set tics nomirror out scale 0.5 font {} textcolor rgb '{}'", font(style::kSmall),
-              style::kInk);
-  script.line("set xtics offset 0,{}", names.empty() ? 0.3 : 0);
-  script.line("set grid ytics linetype 1 linecolor rgb '{}' linewidth 0.5", style::kGrid);
-  for (const auto& [axis, range, values] :
-       {std::tuple{'x', axes.x, axes.x_tics}, std::tuple{'y', axes.y, axes.y_tics}}) {
-    script.line("set {}range [{:.8g}:{:.8g}]", axis, range.low, range.high);
-    if (range.log) script.line("set logscale {}", axis);
-    std::string list;
-    for (double v : values)
-      list += fmt::format("{}'{}' {:.8g}", list.empty() ? "" : ", ", tic_text(v), v);
-    script.line("set {}tics ({})", axis, list);
-  }
-  if (names.empty()) return;
-  std::string list;
-  for (std::size_t i = 0; i < names.size(); ++i)
-    list += fmt::format("{}{} {}", i ? ", " : "", quote(names[i]), i + 1);
-  script.line("set xtics ({}) scale 0", list);
-}
-
-// The levels that an axis can show.
-std::vector<Level> shown_levels(const PlotText& text) {
-  std::vector<Level> levels;
-  for (const Level& level : text.levels)
-    if (std::isfinite(level.y) && (level.y > 0 || !text.log_y)) levels.push_back(level);
-  return levels;
-}
-
-// The dashed lines of levels, as parts of a plot command.
-void add_levels(const std::vector<Level>& levels, std::vector<std::string>& parts) {
-  for (const Level& level : levels)
-    parts.push_back(fmt::format("{:.10g} with lines dashtype 2 linewidth 1 linecolor rgb '{}'",
-                                level.y, style::kPale));
-}
-
-struct EndLabel {
-  std::string text;
-  std::string rgb;
-  double y;  // pixels
-};
-
-// Labels at the right of a plot, moved apart where they would cover each other.
-void draw_end_labels(Script& script, const Box& box, const std::vector<EndLabel>& labels) {
-  std::vector<double> wanted;
-  for (const EndLabel& label : labels) wanted.push_back(label.y);
-  const double line = style::kSmall * style::kLeading;
-  const auto placed = spread(wanted, line, box.top - line / 2, box.bottom + line / 2);
-  for (std::size_t i = 0; i < labels.size(); ++i)
-    script.text(box.right + kLabelGap, placed[i], labels[i].text, style::kSmall, labels[i].rgb);
-}
 
 using Points = std::vector<std::pair<double, double>>;
 
@@ -377,7 +30,9 @@ Points points_of(const std::string& figure, const Series& s) {
   return points;
 }
 
-std::string hex(int rgb) { return fmt::format("#{:06x}", rgb); }
+int colour_of(const std::vector<Series>& series, std::size_t i) {
+  return colour(series[i].hue > 0 ? static_cast<std::size_t>(series[i].hue - 1) : i);
+}
 
 }  // namespace
 
@@ -450,10 +105,11 @@ void plot(Lesson& lesson, const std::string& name, const PlotText& text,
                            "linespoints " + line_style + " " + dots_style};
   for (std::size_t i = 0; i < lines.size(); ++i) {
     if (lines[i].empty()) continue;
-    labels.push_back({series[i].label, hex(darker(colour(i))), axes.down(lines[i].back().second)});
+    const int rgb = colour_of(series, i);
+    labels.push_back({series[i].label, hex(darker(rgb)), axes.down(lines[i].back().second)});
     script.data(fmt::format("line{}", i), lines[i]);
     parts.push_back(fmt::format("$line{} using 1:2 with {} linecolor rgb '{}'", i,
-                                with[series[i].mark], hex(colour(i))));
+                                with[series[i].mark], hex(rgb)));
   }
   draw_end_labels(script, axes.box, labels);
   script.plot(parts);
@@ -525,7 +181,7 @@ void bars(Lesson& lesson, const std::string& name, const PlotText& text,
     if (groups.size() > 1) {
       const std::string entry = "■ " + series[i].label;
       script.text(legend_x, header(text.note) + kLegendHeight / 2, entry, style::kSmall,
-                  hex(colour(i)));
+                  hex(colour_of(series, i)));
       legend_x += text_width(entry, style::kSmall) + 40;
     }
     if (groups[i].empty()) continue;
@@ -533,7 +189,7 @@ void bars(Lesson& lesson, const std::string& name, const PlotText& text,
     parts.push_back(
         fmt::format("$bars{} using ($1+({:.6g})):2:({:.6g}) with boxes linecolor rgb '{}'", i,
                     (static_cast<double>(i) - (count - 1) / 2) * width, 0.95 * width,
-                    hex(colour(i))));
+                    hex(colour_of(series, i))));
   }
   add_levels(levels, parts);
   for (const Level& level : levels)
@@ -687,204 +343,9 @@ void scatter(Lesson& lesson, const std::string& name, const PlotText& text, cons
   script.finish();
 }
 
-// ---- Images ------------------------------------------------------------------------------------
-
-namespace {
-
-constexpr double kCaption = style::kSmall * style::kLeading;
-
-// n images of height x width pixels in rows and columns.
-struct ImageGrid {
-  Index n, height, width, rows, columns;
-};
-
-// Throws Error where the pixels are no images, or the captions not as many as what they stand at.
-ImageGrid image_grid(const std::string& figure, const Shape& shape, const ImageText& text) {
-  Index height = 0, width = 0;
-  if (shape.rank() == 3) {
-    height = shape[1];
-    width = shape[2];
-  } else if (shape.rank() == 2) {
-    height = width = std::llround(std::sqrt(static_cast<double>(shape[1])));
-  }
-  if (shape.size() == 0 || shape.size() != shape[0] * height * width)
-    fail("figure {}: {} is no shape of images: it takes (n, height, width), or (n, side * side)",
-         figure, shape);
-  const Index n = shape[0], columns = std::min(text.columns, n);
-  if (columns < 1) fail("figure {}: there must be at least one column", figure);
-  const Index rows = (n + columns - 1) / columns;
-  const auto check = [&](const std::vector<std::string>& captions, Index wanted, const char* what) {
-    if (!captions.empty() && std::ssize(captions) != wanted)
-      fail("figure {}: {} captions for {} {}", figure, captions.size(), wanted, what);
-  };
-  check(text.captions, n, "images");
-  check(text.row_captions, rows, "rows");
-  check(text.column_captions, columns, "columns");
-  return {n, height, width, rows, columns};
-}
-
-// Where images lie in the figure, in its pixels.
-struct ImageLayout {
-  double left, top;              // the corner of the first image
-  double scale;                  // of one pixel of an image
-  double w, h;                   // of an image
-  double column_step, row_step;  // from one image to the next
-  double grid_width, grid_height;
-  double figure_width, figure_height;
-  Index columns;
-
-  // The corner of image i, from that of the first.
-  std::pair<double, double> at(Index i) const {
-    return {static_cast<double>(i % columns) * column_step,
-            static_cast<double>(i / columns) * row_step};
-  }
-};
-
-// Every pixel of an image is a square of a whole number of pixels of the figure.
-ImageLayout image_layout(const ImageGrid& grid, const ImageText& text) {
-  constexpr double kGap = 8;
-  ImageLayout layout;
-  layout.columns = grid.columns;
-  layout.left = style::kMargin +
-                (text.row_captions.empty() ? 0 : widest(text.row_captions, style::kSmall) + 16);
-  const double room =
-      style::kWidth - layout.left - style::kMargin - kGap * static_cast<double>(grid.columns - 1);
-  layout.scale =
-      std::clamp(std::floor(room / static_cast<double>(grid.columns * grid.width)), 1.0, 8.0);
-  layout.w = layout.scale * static_cast<double>(grid.width);
-  layout.h = layout.scale * static_cast<double>(grid.height);
-  layout.column_step = layout.w + kGap;
-  layout.row_step = layout.h + kGap + (text.captions.empty() ? 0 : kCaption);
-  layout.top = header(text.note) + (text.captions.empty() ? 0 : kCaption) +
-               (text.column_captions.empty() ? 0 : kCaption);
-  layout.grid_width = static_cast<double>(grid.columns) * layout.column_step - kGap;
-  layout.grid_height =
-      static_cast<double>(grid.rows) * layout.row_step - (layout.row_step - layout.h);
-  const double title_width = 1.05 * text_width(text.title, style::kTitle);  // it is bold
-  const double note_width = text_width(text.note, style::kSmall);
-  layout.figure_width = std::max({layout.left + layout.grid_width, style::kMargin + title_width,
-                                  style::kMargin + note_width}) +
-                        style::kMargin;
-  const double legend = text.signed_values ? 70 : 0;
-  layout.figure_height = layout.top + layout.grid_height + legend + style::kMargin;
-  return layout;
-}
-
-void draw_captions(Script& script, const ImageText& text, const ImageLayout& layout) {
-  const double left = layout.left, top = layout.top;
-  for (Index i = 0; i < std::ssize(text.captions); ++i) {
-    const auto [x, y] = layout.at(i);
-    script.text(left + x + layout.w / 2, top + y - kCaption / 2, text.captions[i], style::kSmall,
-                style::kPale, "center");
-  }
-  for (Index i = 0; i < std::ssize(text.row_captions); ++i) {
-    const auto [x, y] = layout.at(i * layout.columns);
-    script.text(left - 16, top + y + layout.h / 2, text.row_captions[i], style::kSmall, style::kInk,
-                "right");
-  }
-  for (Index i = 0; i < std::ssize(text.column_captions); ++i) {
-    const auto [x, y] = layout.at(i);
-    script.text(left + x + layout.w / 2, header(text.note) + kCaption / 2 - 4,
-                text.column_captions[i], style::kSmall, style::kInk, "center");
-  }
-}
-
-// The largest of the absolute values that are finite, or 1 where all are 0.
-template <class T> double largest_value(const Tensor<T>& pixels) {
-  double most = 0;
-  for (T v : pixels)
-    if (std::isfinite(v)) most = std::max(most, std::abs(static_cast<double>(v)));
-  return most == 0 ? 1 : most;
-}
-
-// A pixel as a whole number, which keeps the script short: from -127 to 127 where it is signed, for
-// -most to most; otherwise from 0 to 255.
-double whole_pixel(double v, bool is_signed, double most) {
-  if (!std::isfinite(v)) return std::numeric_limits<double>::quiet_NaN();
-  if (is_signed) return std::round(127 * v / most);
-  return std::round(255 * std::clamp(v, 0.0, 1.0));
-}
-
-template <class T>
-void write_pixels(Script& script, const Tensor<T>& pixels, const ImageGrid& grid, bool is_signed,
-                  double most) {
-  std::vector<std::vector<double>> matrix(grid.height, std::vector<double>(grid.width));
-  for (Index i = 0; i < grid.n; ++i) {
-    for (Index r = 0; r < grid.height; ++r)
-      for (Index c = 0; c < grid.width; ++c) {
-        const double v = pixels.data()[(i * grid.height + r) * grid.width + c];
-        matrix[r][c] = whole_pixel(v, is_signed, most);
-      }
-    script.data(fmt::format("image{}", i), matrix);
-  }
-}
-
-void set_grey(Script& script) {
-  script.line("set palette defined (0 'black', 1 'white')");
-  script.line("set cbrange [0:255]");
-  script.line("unset colorbox");
-}
-
-// The colours of signed values, and a bar that says what they mean.
-void set_signed(Script& script, const ImageLayout& layout, double most) {
-  constexpr double kBarWidth = 300, kBarHeight = 24;
-  script.line("set palette defined ({})", style::kDiverging);
-  script.line("set cbrange [-127:127]");
-  const std::string low = fmt::format("−{:.2g}", most), high = fmt::format("{:.2g}", most);
-  const double x = layout.left + text_width(low, style::kSmall) + 8;
-  const double y = layout.figure_height - style::kMargin - kBarHeight / 2;
-  script.line(
-      "set colorbox horizontal user origin screen {:.6f},{:.6f} size screen {:.6f},{:.6f} "
-      "noborder",
-      x / layout.figure_width, 1 - (y + kBarHeight / 2) / layout.figure_height,
-      kBarWidth / layout.figure_width, kBarHeight / layout.figure_height);
-  script.line("unset cbtics");
-  script.text(x - 12, y, low, style::kSmall, style::kPale, "right");
-  script.text(x + kBarWidth + 12, y, high, style::kSmall, style::kPale);
-}
-
-}  // namespace
-
-template <class T>
-void images(Lesson& lesson, const std::string& name, const ImageText& text,
-            const Tensor<T>& pixels) {
-  const ImageGrid grid = image_grid(name, pixels.shape(), text);
-  const ImageLayout layout = image_layout(grid, text);
-  Script script(lesson, name, layout.figure_width, layout.figure_height);
-  script.frame({layout.left, layout.left + layout.grid_width, layout.top,
-                layout.top + layout.grid_height},
-               text.title, text.note);
-  draw_captions(script, text, layout);
-  const double most = text.signed_values ? largest_value(pixels) : 1;
-  write_pixels(script, pixels, grid, text.signed_values, most);
-
-  script.line("unset border");
-  script.line("unset tics");
-  script.line("set xrange [0:{}]", layout.grid_width);
-  script.line("set yrange [{}:0]", layout.grid_height);
-  if (text.signed_values)
-    set_signed(script, layout, most);
-  else
-    set_grey(script);
-  std::vector<std::string> parts;
-  for (Index i = 0; i < grid.n; ++i) {
-    const auto [x, y] = layout.at(i);
-    script
-        .line("set object rectangle from {},{} to {},{} front fillstyle empty border rgb '#bbbbbb'",
-              x, y, x + layout.w, y + layout.h);
-    parts.push_back(
-        fmt::format("$image{} matrix using ({}+($1+0.5)*{}):({}+($2+0.5)*{}):3 with image", i, x,
-                    layout.scale, y, layout.scale));
-  }
-  script.plot(parts);
-  script.finish();
-}
-
 template void scatter(Lesson&, const std::string&, const PlotText&, const Tensor<float>&,
                       const std::vector<Index>&, const std::vector<std::string>&);
 template void scatter(Lesson&, const std::string&, const PlotText&, const Tensor<double>&,
                       const std::vector<Index>&, const std::vector<std::string>&);
-template void images(Lesson&, const std::string&, const ImageText&, const Tensor<float>&);
-template void images(Lesson&, const std::string&, const ImageText&, const Tensor<double>&);
 
 }  // namespace gradus::kit

@@ -10,6 +10,24 @@
 #include "tensor/io/file.hpp"
 
 namespace gradus::kit {
+
+std::string html(const std::string& text) {
+  std::string result;
+  for (char c : text) {
+    if (c == '&')
+      result += "&amp;";
+    else if (c == '<')
+      result += "&lt;";
+    else if (c == '>')
+      result += "&gt;";
+    else if (c == '\n')
+      result += "<br/>";
+    else
+      result += c;
+  }
+  return result;
+}
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -19,23 +37,8 @@ constexpr const char* kStyle = R"(
   labelloc=t; labeljust=l; fontname="DejaVu Sans"; fontsize=15; fontcolor="#222222";
   node [shape=box, style="rounded,filled", fillcolor=white, color="#666666", penwidth=1.4,
         margin="0.22,0.14", fontname="DejaVu Sans", fontsize=13, fontcolor="#222222"];
-  edge [color="#666666", penwidth=1.4, arrowsize=0.8];
+  edge [color="#666666", penwidth=1.4, arrowsize=0.8, fontname="DejaVu Sans", fontsize=13];
 )";
-
-std::string escaped(const std::string& text) {
-  std::string result;
-  for (char c : text) {
-    if (c == '&')
-      result += "&amp;";
-    else if (c == '<')
-      result += "&lt;";
-    else if (c == '>')
-      result += "&gt;";
-    else
-      result += c;
-  }
-  return result;
-}
 
 // "mul ()\nvalue = 3\ngradient = 12" as lines of their own look: the operation bold, the gradient
 // in colour, and nothing for the shape of a scalar.
@@ -47,7 +50,7 @@ std::string styled(const std::string& label) {
     std::string line = label.substr(begin, end - begin);
     begin = end + 2;
     if (first && line.ends_with(" ()")) line.resize(line.size() - 3);
-    line = escaped(line);
+    line = html(line);
     if (first)
       result += fmt::format("<b>{}</b>", line);
     else if (line.starts_with("gradient"))
@@ -58,7 +61,8 @@ std::string styled(const std::string& label) {
   return "label=<" + result + ">";
 }
 
-std::string with_style(const std::string& title, const std::string& dot) {
+// What Tape::to_dot says, with labels in which lines have their own look.
+std::string restyled(const std::string& dot) {
   static const std::regex label(R"re(label="((?:[^"\\]|\\.)*)")re");
   static const std::regex plain_node(R"re( *node \[shape=box[^\]]*\];\n)re");
   std::string text = std::regex_replace(dot, plain_node, ""), result;
@@ -68,20 +72,27 @@ std::string with_style(const std::string& title, const std::string& dot) {
     text = found.suffix();
   }
   result += text;
-  result = std::regex_replace(result, std::regex("style=filled, "), "");
-  const std::string head =
-      fmt::format("{}  label=<<b>{}</b><br/><br/>>;\n", kStyle + 1, escaped(title));
-  return result.insert(result.find('\n') + 1, head);
+  return std::regex_replace(result, std::regex("style=filled, "), "");
+}
+
+std::string head(const std::string& title, const std::string& note) {
+  std::string label = fmt::format("<b>{}</b><br align=\"left\"/>", html(title));
+  if (!note.empty())
+    label += fmt::format("<font point-size=\"12\" color=\"#666666\">{}</font><br align=\"left\"/>",
+                         html(note));
+  return fmt::format("{}  label=<{}<br/>>;\n", kStyle + 1, label);
 }
 
 }  // namespace
 
-void graph(Lesson& lesson, const std::string& name, const std::string& title,
-           const std::string& dot) {
+void draw_dot(Lesson& lesson, const std::string& name, const std::string& title,
+              const std::string& note, const std::string& dot) {
+  std::string styled_dot = dot;
+  styled_dot.insert(dot.find('\n') + 1, head(title, note));
   const fs::path text = lesson.directory() / (name + ".dot");
   Drawing drawing(lesson, name);
   try {
-    io::write_file(text, with_style(title, dot));
+    io::write_file(text, styled_dot);
   } catch (const Error& error) {
     return drawing.give_up(error.what());
   }
@@ -89,6 +100,11 @@ void graph(Lesson& lesson, const std::string& name, const std::string& title,
   drawing.paint({.command = {"dot", "-Tpng", "-o", png, fs::absolute(text)},
                  .package = "graphviz",
                  .by_hand = fmt::format("dot -Tpng -o {} {}.dot", png, name)});
+}
+
+void graph(Lesson& lesson, const std::string& name, const std::string& title,
+           const std::string& dot) {
+  draw_dot(lesson, name, title, "", restyled(dot));
 }
 
 }  // namespace gradus::kit

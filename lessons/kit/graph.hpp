@@ -11,4 +11,12 @@ namespace gradus::kit {
 void graph(Lesson& lesson, const std::string& name, const std::string& title,
            const std::string& dot);
 
+// Text as Graphviz takes it between < and >: nothing in it is expanded, and lines stay lines.
+std::string html(const std::string& text);
+
+// The same for other text in the language dot, which begins with "digraph {" and a line's end.
+// `note` is one more line under the title, smaller; it may be empty.
+void draw_dot(Lesson& lesson, const std::string& name, const std::string& title,
+              const std::string& note, const std::string& dot);
+
 }  // namespace gradus::kit
