@@ -82,8 +82,56 @@ std::vector<Index> unravel(Index i, const Shape& shape) {
   return indices;
 }
 
+// A direction in which one input is moved, and how fast f then changes, by the tape.
+struct Probe {
+  std::string name;
+  Tensor<double> direction;
+  double step;
+  double analytic;
+};
+
+Probe along_element(const Tensor<double>& x, const Tensor<double>& gradient, Index i) {
+  Tensor<double> direction(x.shape());
+  direction.mutable_data()[i] = 1;
+  const double scale = std::max(1.0, std::fabs(x.data()[i]));
+  return {.name = "element " + to_string(unravel(i, x.shape())),
+          .direction = direction,
+          .step = kStep * scale,
+          .analytic = gradient.data()[i]};
+}
+
+Probe along_random_direction(const Tensor<double>& x, const Tensor<double>& gradient, Index i,
+                             Rng& rng) {
+  const auto direction = rng.normal<double>(x.shape());
+  return {.name = fmt::format("random direction ({})", i),
+          .direction = direction,
+          .step = kStep,
+          .analytic = sum(gradient * direction).item()};
+}
+
 // What is compared for one input: numbers of the tape and differences, in one shape.
 struct Comparison {
+  explicit Comparison(const Shape& shape) : analytic(shape), numeric(shape) {}
+
+  // Enters the i-th comparison. A difference may be off by `noise`, which is rounding.
+  void add(Index i, const Probe& probe, const Difference& d, double noise, double tolerance) {
+    ++checked;
+    const double a = probe.analytic;
+    analytic.mutable_data()[i] = a;
+    numeric.mutable_data()[i] = d.slope();
+
+    // More than 1 times the tolerance where |a - d| > tolerance size + noise.
+    const double size = std::max(std::fabs(a), std::fabs(d.slope()));
+    const double relative = std::fabs(a - d.slope()) / (size + noise / tolerance);
+    const double error = std::isnan(relative) ? kInfinity : relative;  // a NaN is the worst of all
+    if (error <= worst_error) return;
+    worst_error = error;
+    worst = fmt::format(
+        "{}:\n  tape       {:.12g}\n  difference {:.12g}\n  relative error {:.2e}; order of "
+        "convergence {:.1f}, where 2 is right",
+        probe.name, a, d.slope(), error, d.order(a));
+  }
+
   Tensor<double> analytic;  // by the tape
   Tensor<double> numeric;   // by differences
   Index checked = 0;
@@ -97,8 +145,8 @@ bool near_a_kink(double x, double distance, const std::vector<double>& kinks) {
                      [&](double kink) { return std::fabs(x - kink) <= distance; });
 }
 
-// Compares the gradient with respect to input k with differences: element by element, or along
-// random directions. A difference may be off by `noise`, which is rounding.
+// Compares the gradient with respect to input k with differences: element by element, or, where
+// these are too many, along random directions.
 Comparison compare_input(const Problem& problem, const Tensors& inputs, std::size_t k,
                          const Tensor<double>& gradient, double noise,
                          const GradcheckOptions& options, Rng& rng) {
@@ -107,40 +155,17 @@ Comparison compare_input(const Problem& problem, const Tensors& inputs, std::siz
   if (!by_element && !options.kinks.empty())
     fail("gradcheck: input {} {} has kinks, but more than the {} elements that are checked singly",
          problem.names[k], x.shape(), options.max_elements);
-  const Shape shape = by_element ? x.shape() : Shape{kDirections};
-  Comparison result;
-  result.analytic = Tensor<double>(shape);
-  result.numeric = Tensor<double>(shape);
-  for (Index i = 0; i < shape.size(); ++i) {
-    const double scale = by_element ? std::max(1.0, std::fabs(x.data()[i])) : 1;
-    const double h = kStep * scale;
-    if (by_element && near_a_kink(x.data()[i], 2 * h, options.kinks)) {
+
+  Comparison result(by_element ? x.shape() : Shape{kDirections});
+  for (Index i = 0; i < result.analytic.size(); ++i) {
+    const Probe probe =
+        by_element ? along_element(x, gradient, i) : along_random_direction(x, gradient, i, rng);
+    if (by_element && near_a_kink(x.data()[i], 2 * probe.step, options.kinks)) {
       ++result.skipped;
       continue;
     }
-    ++result.checked;
-
-    Tensor<double> direction(x.shape());
-    if (by_element)
-      direction.mutable_data()[i] = 1;
-    else
-      direction = rng.normal<double>(x.shape());
-    const Difference d = difference(problem, inputs, k, direction, h);
-    const double a = by_element ? gradient.data()[i] : sum(gradient * direction).item();
-    result.analytic.mutable_data()[i] = a;
-    result.numeric.mutable_data()[i] = d.slope();
-
-    // More than 1 times the tolerance where |a - d| > tolerance size + noise.
-    const double size = std::max(std::fabs(a), std::fabs(d.slope()));
-    const double relative = std::fabs(a - d.slope()) / (size + noise / options.tolerance);
-    const double error = std::isnan(relative) ? kInfinity : relative;  // a NaN is the worst of all
-    if (error <= result.worst_error) continue;
-    result.worst_error = error;
-    result.worst = fmt::format(
-        "{} {}:\n  tape       {:.12g}\n  difference {:.12g}\n  relative error {:.2e}; order of "
-        "convergence {:.1f}, where 2 is right",
-        by_element ? "element" : "random direction", to_string(unravel(i, shape)), a, d.slope(),
-        error, d.order(a));
+    const Difference d = difference(problem, inputs, k, probe.direction, probe.step);
+    result.add(i, probe, d, noise, options.tolerance);
   }
   return result;
 }
