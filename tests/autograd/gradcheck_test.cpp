@@ -21,12 +21,14 @@ using ::testing::Not;
 
 const Tensor<double> kVector({3}, {0.3, -1.1, 2});
 
-Tensor<double> scaled_softmax(const Tensor<double>& x) { return exp(x - logsumexp(x)); }
+Tensor<double> softmax_of_all(const Tensor<double>& x) { return exp(x - logsumexp(x)); }
 
 // softmax over all elements, with a rule that is right but for a factor.
-Var<double> scaled_softmax(const Var<double>& x, double factor = 1) {
-  Var<double> z = record<"test: softmax">(scaled_softmax(x.value()), x);
-  add_rule(z, x, [factor, z](const Var<double>& dz) { return factor * z * (dz - sum(dz * z)); });
+Var<double> softmax_of_all(const Var<double>& x, double rule_factor = 1) {
+  Var<double> z = record<"test: softmax">(softmax_of_all(x.value()), x);
+  add_rule(z, x, [rule_factor, z](const Var<double>& dz) {
+    return rule_factor * z * (dz - sum(dz * z));
+  });
   return z;
 }
 
@@ -40,7 +42,7 @@ Var<double> times_row(const Var<double>& x, const Var<double>& row,
 }
 
 TEST(Gradcheck, AcceptsARightRule) {
-  const GradcheckReport report = gradcheck([](const Vars& x) { return scaled_softmax(x[0]); },
+  const GradcheckReport report = gradcheck([](const Vars& x) { return softmax_of_all(x[0]); },
                                            {kVector}, {.second_order = true});
   EXPECT_TRUE(report) << report;
   EXPECT_EQ(report.skipped, 0);
@@ -50,24 +52,24 @@ TEST(Gradcheck, AcceptsARightRule) {
 
 TEST(Gradcheck, CatchesARuleThatIsWrongByAThousandth) {
   const GradcheckReport report =
-      gradcheck([](const Vars& x) { return scaled_softmax(x[0], 1.001); }, {kVector});
+      gradcheck([](const Vars& x) { return softmax_of_all(x[0], 1.001); }, {kVector});
   EXPECT_FALSE(report);
   EXPECT_NEAR(report.worst_error, 1e-3, 2e-4);
   EXPECT_THAT(report.text, HasSubstr("1.001 times the right one"));
 }
 
-// The same rule with the opposite sign gives the right gradient of sum(scaled_softmax(x)), which is
+// The same rule with the opposite sign gives the right gradient of sum(softmax_of_all(x)), which is
 // zero: a check that merely sums what it is given would accept it.
 TEST(Gradcheck, CatchesAWrongRuleThatAPlainSumWouldHavePassed) {
   Tape<double> tape;
   const Var<double> x = tape.leaf(kVector);
-  const Tensor<double> summed = gradient(sum(scaled_softmax(x, -1)), {x})[0].value();
+  const Tensor<double> summed = gradient(sum(softmax_of_all(x, -1)), {x})[0].value();
   const Tensor<double> right =
-      differences([](const Tensor<double>& v) { return sum(scaled_softmax(v)).item(); }, kVector);
+      differences([](const Tensor<double>& v) { return sum(softmax_of_all(v)).item(); }, kVector);
   EXPECT_LE(distance(summed, right), 1e-10);
 
   const GradcheckReport report =
-      gradcheck([](const Vars& v) { return scaled_softmax(v[0], -1); }, {kVector});
+      gradcheck([](const Vars& v) { return softmax_of_all(v[0], -1); }, {kVector});
   EXPECT_FALSE(report);
   EXPECT_THAT(report.text, HasSubstr("sign is wrong"));
 }
@@ -176,7 +178,7 @@ TEST(Gradcheck, NamesTheInputAndTheElement) {
 
 TEST(Gradcheck, RefusesACheckThatHasNoPower) {
   const std::vector<std::pair<const char*, GradcheckFunction>> powerless =
-      {{"the sum of a softmax", [](const Vars& x) { return sum(scaled_softmax(x[0])); }},
+      {{"the sum of a softmax", [](const Vars& x) { return sum(softmax_of_all(x[0])); }},
        {"the sum of exp(x - logsumexp(x))",
         [](const Vars& x) { return sum(exp(x[0] - logsumexp(x[0]))); }},
        {"x - x", [](const Vars& x) { return x[0] - x[0]; }},
