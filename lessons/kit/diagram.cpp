@@ -93,7 +93,7 @@ std::string Diagram::dot() const {
     text += "  }\n";
   }
   for (const Node& n : nodes_) {
-    const std::string words = n.kind == kFixed ? "• " + n.label : n.label;
+    const std::string words = n.kind == kFixed ? fmt::format("• {}", n.label) : n.label;
     text +=
         fmt::format("  {} [{}, label=<{}>, color=\"{}\"{}];\n", quoted(n.id), attributes(n.kind),
                     html(words), rgb(n.look), n.look.hue > 0 ? ", penwidth=2.4" : "");

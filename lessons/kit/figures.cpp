@@ -130,7 +130,8 @@ struct BarAxes {
 
 BarAxes axes_of_bars(const PlotText& text, const std::vector<Points>& groups,
                      const std::vector<Level>& levels) {
-  Range x, y{.low = 0, .high = 0};
+  Range x, y{.log = text.log_y};
+  if (!y.log) y.include(0);
   double step = std::numeric_limits<double>::infinity();
   bool whole = true;
   for (const Points& group : groups)
@@ -148,8 +149,11 @@ BarAxes axes_of_bars(const PlotText& text, const std::vector<Points>& groups,
   x.low -= 0.7 * step;
   x.high += 0.7 * step;
   const bool positive = y.low == 0;
+  // Bars have to begin somewhere: where there is no 0, at a power of ten.
+  const double foot = std::pow(10, std::floor(std::log10(y.low / 1.5)));
   y.widen(0.05);
   if (positive) y.low = 0;
+  if (y.log && std::isfinite(foot)) y.low = foot;
 
   std::vector<std::string> level_texts;
   for (const Level& level : levels) level_texts.push_back(level.label);

@@ -41,8 +41,9 @@ struct PlotText {
 void plot(Lesson& lesson, const std::string& name, const PlotText& text,
           const std::vector<Series>& series);
 
-// Draws bars from 0, the series side by side at each x, on linear axes. `names`, where given, stand
-// under the bars at x = 1, 2, 3, ... in place of x.
+// Draws bars from 0, the series side by side at each x. On a logarithmic axis of y they begin at a
+// power of ten below the least, and those that are not positive are left out; the axis of x is
+// linear. `names`, where given, stand under the bars at x = 1, 2, 3, ... in place of x.
 void bars(Lesson& lesson, const std::string& name, const PlotText& text,
           const std::vector<Series>& series, const std::vector<std::string>& names = {});
 

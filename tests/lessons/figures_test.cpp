@@ -118,7 +118,9 @@ TEST_F(KitFigures, LeaveOutWhateverElseIsNotFinite) {
             {0, 0, 0}, {"a"});
   });
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  if (gnuplot_is_installed()) EXPECT_THAT(outcome.out, Not(HasSubstr("Not drawn")));
+  if (gnuplot_is_installed()) {
+    EXPECT_THAT(outcome.out, Not(HasSubstr("Not drawn")));
+  }
   for (const char* name : {"plot0", "plot1", "plot2", "logarithmic", "bars", "points"}) {
     const std::string script = io::read_file(made(name + std::string(".gp")));
     EXPECT_FALSE(std::regex_search(script, std::regex("\\b-?(inf|nan)\\b"))) << name << script;
@@ -289,6 +291,35 @@ TEST_F(KitFigures, DoNotDependOnTheLocale) {
   run({}, draw_all);
   for (const std::string& name : names) now.push_back(io::read_file(made(name + ".gp")));
   EXPECT_EQ(now, before);
+}
+
+// From a power of ten below the least; what is not positive has no place there.
+TEST_F(KitFigures, OfBarsMayHaveALogarithmicAxis) {
+  run({}, [](Lesson& lesson) {
+    bars(lesson, "speeds", {.title = "Speeds", .log_y = true, .levels = {{"peak", 120}}},
+         {{"GFLOP/s", {}, {1.7, 24, 110, 0}}});
+  });
+  const std::string script = io::read_file(made("speeds.gp"));
+  EXPECT_THAT(script, AllOf(HasSubstr("set logscale y"), HasSubstr("set yrange [1:")));
+  if (gnuplot_is_installed()) {
+    EXPECT_TRUE(fs::exists(made("speeds.png")));
+  }
+}
+
+TEST_F(KitFigures, OfOneCaseMayShareAHue) {
+  run({}, [](Lesson& lesson) {
+    plot(lesson, "hues", {.title = "Hues"},
+         {{.label = "measured", .y = {1, 2}, .mark = Series::kDots, .hue = 2},
+          {.label = "expected", .y = {1, 2}, .hue = 2},
+          {.label = "other", .y = {2, 1}}});
+  });
+  const std::string script = io::read_file(made("hues.gp"));
+  EXPECT_THAT(script, AllOf(HasSubstr("$line0 using 1:2 with points pointtype 7 pointsize 2 "
+                                      "linecolor rgb '#d55e00'"),
+                            HasSubstr("$line1 using 1:2 with lines linewidth 2 linecolor rgb "
+                                      "'#d55e00'"),
+                            HasSubstr("$line2 using 1:2 with lines linewidth 2 linecolor rgb "
+                                      "'#009e73'")));
 }
 
 TEST_F(KitFigures, LabelLinesThatEndTogetherWithoutOverlap) {

@@ -1,0 +1,193 @@
+#include "lessons/kit/sketch.hpp"
+
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lessons/kit/diagram.hpp"
+#include "tensor/io/file.hpp"
+#include "tests/lessons/support.hpp"
+#include "tests/tensor/support.hpp"
+
+namespace gradus::kit {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+bool is_installed(const char* program) {
+  return std::system((std::string(program) + " >/dev/null 2>&1").c_str()) == 0;
+}
+
+class KitSketch : public Kit {
+ protected:
+  // Draws a sketch in a lesson and returns the script.
+  std::string script_of(const Sketch& sketch) {
+    const Outcome outcome = run({}, [&](Lesson& lesson) { sketch.draw(lesson, "sketch"); });
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    said = outcome.out;
+    return io::read_file(made("sketch.gp"));
+  }
+
+  std::string said;
+};
+
+TEST_F(KitSketch, HoldsWhatWasDrawn) {
+  Sketch sketch({.title = "A title", .note = "a note"});
+  sketch.line({{0, 0}, {1.25, 2}}, {.hue = 1, .dashed = true});
+  sketch.arrow({0, 0}, {1, 0.5});
+  sketch.dots({{0.75, 0.5}});
+  sketch.area({{0, 0}, {1, 0}, {1, 1}}, {.hue = 2});
+  sketch.text({0.5, 0.5}, "words", {}, Align::kRight);
+  const std::string script = script_of(sketch);
+  EXPECT_THAT(script, AllOf(HasSubstr("'A title'"), HasSubstr("'a note'"), HasSubstr("'words'"),
+                            HasSubstr("1.25 2"), HasSubstr("0 0 1 0.5"), HasSubstr("0.75 0.5")));
+  EXPECT_THAT(script, AllOf(HasSubstr("dashtype 2"), HasSubstr("with vectors"),
+                            HasSubstr("filledcurves closed"), HasSubstr("#0072b2")));
+  EXPECT_LT(script.find("filledcurves"), script.find("with lines")) << "areas lie below";
+  if (is_installed("gnuplot --version")) {
+    EXPECT_THAT(io::read_file(made("sketch.png")), StartsWith("\x89PNG"));
+  }
+}
+
+TEST_F(KitSketch, TakesTextsAsTheyAre) {
+  const std::string words = R"(50 % of 'x' \n {/Bold it} "y" `date`)";
+  Sketch sketch({.title = words});
+  sketch.dots({{0, 0}, {1, 1}});
+  sketch.text({0, 0}, words);
+  EXPECT_THAT(script_of(sketch), HasSubstr(R"('50 % of ''x'' \n {/Bold it} "y" `date`')"));
+  if (is_installed("gnuplot --version")) {
+    EXPECT_THAT(said, Not(HasSubstr("Not drawn")));
+  }
+}
+
+TEST_F(KitSketch, LeavesOutWhatIsNotFinite) {
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  Sketch sketch({.title = "Not all is finite", .axes = true});
+  sketch.line({{0, 0}, {1, kNan}, {2, 1}});
+  sketch.arrow({0, 0}, {kInfinity, 0});
+  sketch.dots({{kNan, 0}, {3, 3}});
+  sketch.area({{0, 0}, {1, -kInfinity}});
+  sketch.text({kNan, kNan}, "nowhere");
+  const std::string script = script_of(sketch);
+  EXPECT_THAT(script, AllOf(Not(HasSubstr("inf")), Not(HasSubstr("nowhere")),
+                            Not(HasSubstr("vectors")), Not(HasSubstr("filledcurves"))));
+  if (is_installed("gnuplot --version")) {
+    EXPECT_THAT(said, Not(HasSubstr("Not drawn")));
+  }
+}
+
+// 1 of x is as long as 1 of y: the range of each, over its pixels, is the same.
+TEST_F(KitSketch, HasOneScaleForBothAxes) {
+  for (const double height : {0.1, 1.0, 20.0}) {
+    Sketch sketch({.title = "Scale"});
+    sketch.line({{0, 0}, {4, height}});
+    const std::string script = script_of(sketch);
+    auto number = [&](const std::string& before) {
+      const std::size_t place = script.find(before);
+      EXPECT_NE(place, std::string::npos) << before;
+      return std::strtod(script.c_str() + place + before.size(), nullptr);
+    };
+    auto second = [&](const std::string& before) {
+      const std::size_t place = script.find(':', script.find(before));
+      return std::strtod(script.c_str() + place + 1, nullptr);
+    };
+    const double width_px = number("size ");
+    const std::size_t comma = script.find(',', script.find("size "));
+    const double height_px = std::strtod(script.c_str() + comma + 1, nullptr);
+    const double across = (number("rmargin at screen ") - number("lmargin at screen ")) * width_px;
+    const double up = (number("tmargin at screen ") - number("bmargin at screen ")) * height_px;
+    const double x = second("xrange [") - number("xrange [");
+    const double y = second("yrange [") - number("yrange [");
+    EXPECT_NEAR(x / across, y / up, 2e-3 * x / across) << height;
+  }
+}
+
+TEST(KitSketchShapes, EllipseIsClosedAndOnItsEquation) {
+  const std::vector<Point> points = ellipse({1, 2}, {3, 0}, {0, 2});
+  EXPECT_NEAR(points.front().x, points.back().x, 1e-12);
+  EXPECT_NEAR(points.front().y, points.back().y, 1e-12);
+  for (const auto& [x, y] : points)
+    EXPECT_NEAR((x - 1) * (x - 1) / 9 + (y - 2) * (y - 2) / 4, 1, 1e-12);
+}
+
+TEST(KitSketchShapes, CurveHasItsEndsAndBetweenGoesThereAndBack) {
+  const auto square = [](double x) { return x * x; };
+  const std::vector<Point> upper = curve(-1, 3, square, 5);
+  ASSERT_EQ(upper.size(), 5u);
+  EXPECT_EQ(upper[0].y, 1);
+  EXPECT_EQ(upper[4].x, 3);
+  const std::vector<Point> outline = between({{-1, 0}, {3, 0}}, upper);
+  ASSERT_EQ(outline.size(), 7u);
+  EXPECT_EQ(outline[1].x, 3);
+  EXPECT_EQ(outline[2].y, 9);
+  EXPECT_EQ(outline[6].y, 1);
+}
+
+class KitDiagram : public Kit {
+ protected:
+  std::string dot_of(const Diagram& diagram) {
+    const Outcome outcome = run({}, [&](Lesson& lesson) { diagram.draw(lesson, "diagram"); });
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    said = outcome.out;
+    return io::read_file(made("diagram.dot"));
+  }
+
+  std::string said;
+};
+
+TEST_F(KitDiagram, HoldsNodesEdgesPlatesAndLevels) {
+  Diagram diagram({.title = "A model", .note = "a note"});
+  diagram.node("z", "z", Diagram::kLatent);
+  diagram.node("x", "x", Diagram::kObserved);
+  diagram.node("phi", "φ", Diagram::kFixed);
+  diagram.edge("z", "x", "p(x|z)");
+  diagram.edge("phi", "z", "", {.dashed = true, .hue = 2});
+  diagram.plate("N images", {"z", "x"});
+  diagram.level({"z", "x"});
+  const std::string dot = dot_of(diagram);
+  EXPECT_THAT(dot, AllOf(HasSubstr("A model"), HasSubstr("a note"), HasSubstr("\"z\" -> \"x\""),
+                         HasSubstr("p(x|z)"), HasSubstr("N images"), HasSubstr("• φ")));
+  EXPECT_THAT(dot, AllOf(HasSubstr("style=dashed, color=\"#d55e00\""),
+                         HasSubstr("subgraph cluster_0"), HasSubstr("rank=same; \"z\"; \"x\";")));
+  if (is_installed("dot -V")) {
+    EXPECT_THAT(io::read_file(made("diagram.png")), StartsWith("\x89PNG"));
+  }
+}
+
+TEST_F(KitDiagram, TakesTextsAsTheyAre) {
+  const std::string words = "<b> & \"x\" \\N";
+  Diagram diagram({.title = words});
+  diagram.node(words, words, Diagram::kStep);
+  diagram.node("two", "two\nlines", Diagram::kNothing);
+  diagram.edge(words, "two", words);
+  EXPECT_THAT(dot_of(diagram),
+              AllOf(HasSubstr("&lt;b&gt; &amp; \"x\" \\N"), HasSubstr("two<br/>lines")));
+  if (is_installed("dot -V")) {
+    EXPECT_THAT(said, Not(HasSubstr("Not drawn")));
+  }
+}
+
+TEST_F(KitDiagram, RefusesNodesThatAreNotThereOrThereTwice) {
+  Diagram diagram({});
+  diagram.node("z", "z", Diagram::kLatent);
+  EXPECT_EQ(test::error_of([&] { diagram.edge("z", "x"); }),
+            "diagram: an edge has no node 'x' to go to: add the nodes first");
+  EXPECT_EQ(test::error_of([&] { diagram.plate("N", {"y"}); }),
+            "diagram: a plate has no node 'y' to go to: add the nodes first");
+  EXPECT_EQ(test::error_of([&] { diagram.level({"y"}); }),
+            "diagram: a level has no node 'y' to go to: add the nodes first");
+  EXPECT_EQ(test::error_of([&] { diagram.node("z", "again", Diagram::kStep); }),
+            "diagram: there are two nodes 'z'");
+}
+
+}  // namespace
+}  // namespace gradus::kit
