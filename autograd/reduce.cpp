@@ -14,6 +14,16 @@ Var<T> keep_reduced_axes(const Var<T>& z, const Shape& reduced_from, const Axes&
   return reshape(z, reduced_shape("reduce", reduced_from, axes, /*keepdims=*/true));
 }
 
+// z_i = e^(x_i) / sum_j e^(x_j)   dx_i = z_i (dz_i - sum_j dz_j z_j)
+template <class T> Var<T> softmax_over(const Var<T>& x, const Axes& axes) {
+  Var<T> z = record<"softmax">(softmax(x.value(), axes), x);
+  if (x.needs_gradient())
+    add_rule(z, x, [z, axes](const Var<T>& dz) {
+      return z * (dz - sum(dz * z, axes, /*keepdims=*/true));
+    });
+  return z;
+}
+
 }  // namespace
 
 // z = sum_i x_i   dx_i = dz
@@ -48,22 +58,27 @@ template <class T> Var<T> max(const Var<T>& x, const Axes& axes, bool keepdims) 
   return z;
 }
 
-// z = ln sum_i e^(x_i)   dx_i = dz e^(x_i - z)
+// z = ln sum_i e^(x_i)   dx_i = dz e^(x_i) / sum_j e^(x_j)
 template <class T> Var<T> logsumexp(const Var<T>& x, const Axes& axes, bool keepdims) {
   Var<T> z = record<"logsumexp">(logsumexp(x.value(), axes, keepdims), x);
   if (x.needs_gradient())
-    add_rule(z, x, [x, z, axes](const Var<T>& dz) {
-      return keep_reduced_axes(dz, x.shape(), axes) *
-             exp(x - keep_reduced_axes(z, x.shape(), axes));
+    add_rule(z, x, [x, axes](const Var<T>& dz) {
+      return keep_reduced_axes(dz, x.shape(), axes) * softmax_over(x, axes);
     });
   return z;
 }
 
-template <class T> Var<T> log_softmax(const Var<T>& x, int axis) {
-  return x - logsumexp(x, {axis}, /*keepdims=*/true);
-}
+template <class T> Var<T> softmax(const Var<T>& x, int axis) { return softmax_over(x, {axis}); }
 
-template <class T> Var<T> softmax(const Var<T>& x, int axis) { return exp(log_softmax(x, axis)); }
+// z_i = x_i - ln sum_j e^(x_j)   dx_i = dz_i - e^(z_i) sum_j dz_j
+template <class T> Var<T> log_softmax(const Var<T>& x, int axis) {
+  Var<T> z = record<"log_softmax">(log_softmax(x.value(), {axis}), x);
+  if (x.needs_gradient())
+    add_rule(z, x, [z, axis](const Var<T>& dz) {
+      return dz - exp(z) * sum(dz, {axis}, /*keepdims=*/true);
+    });
+  return z;
+}
 
 // z = x summed to a smaller shape   dx = dz repeated
 template <class T> Var<T> sum_to(Var<T> x, const Shape& shape) {

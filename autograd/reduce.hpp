@@ -12,10 +12,10 @@ template <class T> Var<T> mean(const Var<T>& x, const Axes& axes = {}, bool keep
 // Where several elements are the largest, they share the gradient.
 template <class T> Var<T> max(const Var<T>& x, const Axes& axes = {}, bool keepdims = false);
 
-// ln sum_i e^(x_i)
+// ln sum_i e^(x_i). Its slope is the softmax, also among infinities (see tensor/reduce.hpp).
 template <class T> Var<T> logsumexp(const Var<T>& x, const Axes& axes = {}, bool keepdims = false);
 
-// e^(x_i) / sum_j e^(x_j) along an axis, in the shape of x; and its logarithm, x - logsumexp(x).
+// e^(x_i) / sum_j e^(x_j) along an axis, in the shape of x, and its logarithm.
 template <class T> Var<T> softmax(const Var<T>& x, int axis = -1);
 template <class T> Var<T> log_softmax(const Var<T>& x, int axis = -1);
 

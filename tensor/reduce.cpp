@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -119,6 +120,22 @@ template <class T> Index argmax_of(const T* x, Index n, Index stride) {
 template <class T> void require_elements(const char* operation, const Tensor<T>& x) {
   if (x.empty()) fail("{}: {} has no elements", operation, x.shape());
 }
+
+// x less the largest number of its group: 0 for that one, also where it is infinite.
+// -infinity stays what it is.
+template <class T> Tensor<T> below(const Tensor<T>& largest, const Tensor<T>& x) {
+  constexpr T kInfinity = std::numeric_limits<T>::infinity();
+  return zip("-", x, largest, [](T v, T m) {
+    const T difference = v == m ? T(0) : v - m;
+    return v == -kInfinity ? v : difference;
+  });
+}
+
+// The sums of numbers e^(x_i - m). The largest of them is 1: a sum below 1 is one of zeros, where m
+// is -infinity, and counts as 1, so that one can divide by it and take its logarithm.
+template <class T> Tensor<T> sums_of_powers(const Tensor<T>& powers, const Axes& axes) {
+  return maximum(sum(powers, axes, /*keepdims=*/true), 1);
+}
 }  // namespace
 
 template <class T> Tensor<T> sum(const Tensor<T>& x, const Axes& axes, bool keepdims) {
@@ -139,10 +156,22 @@ template <class T> Tensor<T> max(const Tensor<T>& x, const Axes& axes, bool keep
 template <class T> Tensor<T> logsumexp(const Tensor<T>& x, const Axes& axes, bool keepdims) {
   require_elements("logsumexp", x);
   const Tensor<T> largest = reduce("logsumexp", x, axes, true, max_axis<T>);
-  // An infinite maximum would give inf - inf; subtracting 0 there gives the right limit.
-  const Tensor<T> shift = map(largest, [](T v) { return std::isinf(v) ? T(0) : v; });
-  const Tensor<T> result = log(sum(exp(x - shift), axes, true)) + shift;
+  const Tensor<T> result = log(sum(exp(below(largest, x)), axes, true)) + largest;
   return result.reshape(reduced_shape("logsumexp", x.shape(), axes, keepdims));
+}
+
+template <class T> Tensor<T> softmax(const Tensor<T>& x, const Axes& axes) {
+  require_elements("softmax", x);
+  const Tensor<T> largest = reduce("softmax", x, axes, true, max_axis<T>);
+  const Tensor<T> powers = exp(below(largest, x));
+  return powers / sums_of_powers(powers, axes);
+}
+
+template <class T> Tensor<T> log_softmax(const Tensor<T>& x, const Axes& axes) {
+  require_elements("log_softmax", x);
+  const Tensor<T> largest = reduce("log_softmax", x, axes, true, max_axis<T>);
+  const Tensor<T> difference = below(largest, x);
+  return difference - log(sums_of_powers(exp(difference), axes));
 }
 
 template <class T> std::vector<Index> argmax(const Tensor<T>& x, int axis) {
@@ -200,6 +229,8 @@ template <class T> Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape
   template Tensor<T> mean(const Tensor<T>&, const Axes&, bool);      \
   template Tensor<T> max(const Tensor<T>&, const Axes&, bool);       \
   template Tensor<T> logsumexp(const Tensor<T>&, const Axes&, bool); \
+  template Tensor<T> softmax(const Tensor<T>&, const Axes&);         \
+  template Tensor<T> log_softmax(const Tensor<T>&, const Axes&);     \
   template std::vector<Index> argmax(const Tensor<T>&, int);         \
   template Tensor<T> sum_to(const Tensor<T>&, const Shape&);         \
   template Tensor<T> broadcast_to(const Tensor<T>&, const Shape&);

@@ -23,6 +23,13 @@ template <class T> Tensor<T> max(const Tensor<T>& x, const Axes& axes = {}, bool
 template <class T>
 Tensor<T> logsumexp(const Tensor<T>& x, const Axes& axes = {}, bool keepdims = false);
 
+// e^(x_i) / sum_j e^(x_j), and its logarithm x_i - logsumexp(x), in the shape of x. The maximum is
+// subtracted before anything else, so that nothing overflows, and large numbers do not cancel. An
+// infinite x_i has all of the probability, of which several take equal shares; where every x_i is
+// -infinity, each has none. Throws Error when x has no elements.
+template <class T> Tensor<T> softmax(const Tensor<T>& x, const Axes& axes = {-1});
+template <class T> Tensor<T> log_softmax(const Tensor<T>& x, const Axes& axes = {-1});
+
 // The position of the largest element along one axis, the first of equals; NaN counts as largest.
 // The result is row-major over the other axes. Throws Error when the axis is empty.
 template <class T> std::vector<Index> argmax(const Tensor<T>& x, int axis = -1);

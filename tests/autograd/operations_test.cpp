@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <iterator>
+#include <limits>
 #include <set>
 #include <string>
 #include <vector>
@@ -322,6 +324,99 @@ TEST(Softmax, IsPositiveSumsToOneAndDoesNotOverflow) {
   EXPECT_EQ(p(1, 0), 1);
   EXPECT_EQ(log_p(1, 2), -2000);
   EXPECT_NEAR(log_p(2, 0), -std::log(3.0), 1e-12);
+}
+
+template <class T> void expect_near(const Tensor<T>& got, const std::vector<double>& expected) {
+  ASSERT_EQ(got.size(), std::ssize(expected));
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const double at = got.data()[i];
+    if (std::isinf(expected[i]))
+      EXPECT_EQ(at, expected[i]) << i;
+    else
+      EXPECT_LE(std::fabs(at - expected[i]), 4 * std::numeric_limits<T>::epsilon()) << i;
+  }
+}
+
+// The numbers that softmax and its relatives give for a row x, and their gradients.
+template <class T> struct SoftmaxOf {
+  Tensor<T> p, log_p;
+  Tensor<T> slope;      // of logsumexp
+  Tensor<T> log_slope;  // of ln p_0
+
+  explicit SoftmaxOf(const std::vector<T>& row) {
+    Tape<T> tape;
+    const Var<T> x = tape.leaf(Tensor<T>({std::ssize(row)}, row));
+    const Var<T> log_softmax_x = log_softmax(x);
+    p = softmax(x).value();
+    log_p = log_softmax_x.value();
+    slope = gradient(logsumexp(x), {x})[0].value();
+    log_slope = gradient(sum(slice(log_softmax_x, 0, 0, 1)), {x})[0].value();
+  }
+};
+
+// Of x + c for any c they are those of x, as long as x + c is exact.
+template <class T> void expect_softmax_not_to_cancel() {
+  for (double c : {0.0, 1e4, 1e6, -1e6, 0x1p23, 0x1p25}) {
+    const double step = c > 0x1p24 ? 4 : 1;  // by which floats are apart at 2^25
+    const T shift = static_cast<T>(c);
+    const SoftmaxOf<T> of({shift, shift, static_cast<T>(c - step)});
+    const double total = 2 + std::exp(-step);
+    const double top = 1 / total;
+    const double rest = std::exp(-step) / total;
+    SCOPED_TRACE(c);
+    expect_near(of.p, {top, top, rest});
+    expect_near(of.log_p, {std::log(top), std::log(top), std::log(rest)});
+    expect_near(of.slope, {top, top, rest});
+    expect_near(of.log_slope, {1 - top, -top, -rest});
+  }
+}
+
+TEST(Softmax, DoesNotCancelAtLargeArguments) {
+  expect_softmax_not_to_cancel<float>();
+  expect_softmax_not_to_cancel<double>();
+}
+
+// An infinite number is larger than all others by an infinity: it has all of the probability, and
+// several share it. Minus infinity has none.
+TEST(Softmax, KnowsInfinities) {
+  constexpr double kInf = INFINITY;
+  const double ln2 = std::log(2.0);
+  const SoftmaxOf<double> certain({0, kInf});
+  expect_near(certain.p, {0, 1});
+  expect_near(certain.log_p, {-kInf, 0});
+  expect_near(certain.slope, {0, 1});
+  expect_near(certain.log_slope, {1, -1});
+
+  const SoftmaxOf<double> shared({kInf, 1000, kInf, -kInf});
+  expect_near(shared.p, {0.5, 0, 0.5, 0});
+  expect_near(shared.log_p, {-ln2, -kInf, -ln2, -kInf});
+  expect_near(shared.slope, {0.5, 0, 0.5, 0});
+  expect_near(shared.log_slope, {0.5, 0, -0.5, 0});
+
+  const SoftmaxOf<double> ruled_out({0, 0, -kInf});
+  expect_near(ruled_out.p, {0.5, 0.5, 0});
+  expect_near(ruled_out.log_p, {-ln2, -ln2, -kInf});
+  expect_near(ruled_out.slope, {0.5, 0.5, 0});
+  expect_near(ruled_out.log_slope, {0.5, -0.5, 0});
+}
+
+// By convention: of numbers that are all minus infinity none has any probability.
+TEST(Softmax, OfNothingButMinusInfinityIsZero) {
+  constexpr double kInf = INFINITY;
+  const SoftmaxOf<double> of({-kInf, -kInf});
+  expect_near(of.p, {0, 0});
+  expect_near(of.log_p, {-kInf, -kInf});
+  expect_near(of.slope, {0, 0});
+  expect_near(of.log_slope, {1, 0});
+}
+
+TEST(Softmax, OfANaNIsNaNInItsOwnRowOnly) {
+  const Tensor<double> x({2, 2}, {0, NAN, 0, 0});
+  for (const Tensor<double>& y :
+       {softmax(Var<double>(x)).value(), log_softmax(Var<double>(x)).value()}) {
+    EXPECT_TRUE(std::isnan(y(0, 0)) && std::isnan(y(0, 1)));
+    EXPECT_TRUE(std::isfinite(y(1, 0)) && std::isfinite(y(1, 1)));
+  }
 }
 
 TEST(Softmax, RunsAlongTheAxisThatIsAskedFor) {

@@ -3,7 +3,7 @@
 namespace gradus::test {
 namespace {
 
-// tensor/ has no softmax.
+// By their definitions, for numbers of moderate size.
 Tensor<double> log_softmax(const Tensor<double>& x, int axis) {
   return x - logsumexp(x, {axis}, /*keepdims=*/true);
 }

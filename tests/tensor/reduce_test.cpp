@@ -160,6 +160,8 @@ TYPED_TEST(Reduce, NothingToReduceIsRefused) {
   EXPECT_EQ(error_of([&] { mean(x); }), "mean: (2, 0) has no elements");
   EXPECT_EQ(error_of([&] { max(x, {1}); }), "max: (2, 0) has no elements");
   EXPECT_EQ(error_of([&] { logsumexp(x, {1}); }), "logsumexp: (2, 0) has no elements");
+  EXPECT_EQ(error_of([&] { softmax(x); }), "softmax: (2, 0) has no elements");
+  EXPECT_EQ(error_of([&] { log_softmax(x); }), "log_softmax: (2, 0) has no elements");
 }
 
 TYPED_TEST(Reduce, BadAxesAreRefusedByName) {
@@ -207,6 +209,42 @@ TYPED_TEST(Reduce, LogsumexpTreatsEachGroupByItself) {
   EXPECT_EQ(y(0), -inf);
   EXPECT_NEAR(y(1), std::log(2.0), 1e-6);
   EXPECT_EQ(y(2), inf);
+}
+
+TYPED_TEST(Reduce, SoftmaxEqualsALoopOverEverySubsetOfTheAxes) {
+  using T = TypeParam;
+  const double eps = std::numeric_limits<T>::epsilon();
+  for (const Shape& shape : kShapes) {
+    const Tensor<T> x = test::gaussian_numbers<T>(shape, 5);
+    for (const Axes& axes : all_subsets(x.rank())) {
+      const auto numbers = groups(x, axes).members;
+      const auto p = groups(softmax(x, axes), axes).members;
+      const auto log_p = groups(log_softmax(x, axes), axes).members;
+      ASSERT_EQ(p.size(), numbers.size());
+      for (std::size_t g = 0; g < numbers.size(); ++g) {
+        long double total = 0;
+        for (T v : numbers[g]) total += std::exp(static_cast<long double>(v));
+        for (std::size_t i = 0; i < numbers[g].size(); ++i) {
+          const long double exact = numbers[g][i] - std::log(total);
+          ASSERT_NEAR(log_p[g][i], exact, 8 * eps * (1 + std::fabs(exact)));
+          ASSERT_NEAR(p[g][i], std::exp(exact), 8 * eps * std::exp(exact));
+        }
+      }
+    }
+  }
+}
+
+// Neighbours at 2^24 are 2 apart in float, so that nothing of ln 2 is left in m + ln 2.
+TYPED_TEST(Reduce, SoftmaxKeepsItsDigitsAtLargeArguments) {
+  using T = TypeParam;
+  for (T large : {T(0x1p24), T(-0x1p24), std::numeric_limits<T>::max()}) {
+    const Tensor<T> x = full<T>({2}, large);
+    EXPECT_EQ(softmax(x)(0), T(0.5));
+    EXPECT_EQ(log_softmax(x)(1), -std::log(T(2)));
+  }
+  const Tensor<T> apart({2}, {std::numeric_limits<T>::lowest(), std::numeric_limits<T>::max()});
+  EXPECT_THAT(softmax(apart).to_vector(), ElementsAre(0, 1));
+  EXPECT_THAT(log_softmax(apart).to_vector(), ElementsAre(-INFINITY, 0));
 }
 
 TYPED_TEST(Reduce, ArgmaxIsTheFirstOfTheLargest) {
