@@ -36,12 +36,15 @@ template <class T> Var<T> sum(const Var<T>& x, const Axes& axes, bool keepdims) 
   return z;
 }
 
-// z = (1/n) sum_i x_i
+// z = (1/n) sum_i x_i   dx_i = dz / n
 template <class T> Var<T> mean(const Var<T>& x, const Axes& axes, bool keepdims) {
-  if (x.value().empty()) fail("mean: {} has no elements", x.shape());
-  const Var<T> total = sum(x, axes, keepdims);
-  const Index terms = x.value().size() / total.value().size();  // of each sum
-  return total / static_cast<T>(terms);
+  Var<T> z = record<"mean">(mean(x.value(), axes, keepdims), x);
+  const Index n = x.value().size() / z.value().size();
+  if (x.needs_gradient())
+    add_rule(z, x, [shape = x.shape(), axes, n](const Var<T>& dz) {
+      return broadcast_to(keep_reduced_axes(dz / static_cast<T>(n), shape, axes), shape);
+    });
+  return z;
 }
 
 // z = max_i x_i   dx_i = dz where x_i = z, shared where several are

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -34,48 +35,70 @@ template <class T> double sum_of(const T* x, Index n) {
   return total;
 }
 
-// The sums of `rows` rows of n numbers: (rows, n) -> (rows).
-template <class T> void sum_rows(const T* x, T* y, Index rows, Index n) {
-  const Index grain = std::max<Index>(1, kPiece / std::max<Index>(n, 1));
-  parallel_for(rows, grain, [x, y, n](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i) y[i] = static_cast<T>(sum_of(x + i * n, n));
+// The sums of `rows` rows of n numbers: (rows, n) -> (rows), each divided by `divisor`.
+template <class From, class To>
+void sum_rows(const From* x, To* y, Index rows, Index n, double divisor) {
+  const Index grain = std::max<Index>(1, kPiece / n);
+  parallel_for(rows, grain, [x, y, n, divisor](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) y[i] = static_cast<To>(sum_of(x + i * n, n) / divisor);
   });
 }
 
 constexpr Index kStripColumns = 128;  // whose running sums fit into the first cache
 
 // The sums over n rows, `stride` apart, of a strip of up to kStripColumns columns.
-template <class T> void sum_strip(const T* x, T* y, Index n, Index stride, Index columns) {
+template <class From, class To>
+void sum_strip(const From* x, To* y, Index n, Index stride, Index columns, double divisor) {
   double sums[kStripColumns] = {};
   for (Index i = 0; i < n; ++i) {
     for (Index j = 0; j < columns; ++j) sums[j] += x[j];
     x += stride;
   }
-  std::copy(sums, sums + columns, y);
+  for (Index j = 0; j < columns; ++j) y[j] = static_cast<To>(sums[j] / divisor);
 }
 
 // The sums over n: (outer, n, inner) -> (outer, inner). Goes through x in the order in which it
 // stands in memory, strip by strip.
-template <class T> void sum_columns(const T* x, T* y, const AxisView& view) {
+template <class From, class To>
+void sum_columns(const From* x, To* y, const AxisView& view, double divisor) {
   const Index n = view.n;
   const Index inner = view.inner;
   const Index strips = (inner + kStripColumns - 1) / kStripColumns;  // side by side
-  const Index grain = std::max<Index>(1, kPiece / std::max<Index>(n * kStripColumns, 1));
-  parallel_for(view.outer * strips, grain, [x, y, n, inner, strips](Index begin, Index end) {
+  const Index grain = std::max<Index>(1, kPiece / (n * kStripColumns));
+  auto sum_strips = [x, y, n, inner, strips, divisor](Index begin, Index end) {
     for (Index strip = begin; strip < end; ++strip) {
       const Index o = strip / strips;
       const Index first = strip % strips * kStripColumns;
       const Index columns = std::min(kStripColumns, inner - first);
-      sum_strip(x + o * n * inner + first, y + o * inner + first, n, inner, columns);
+      sum_strip(x + o * n * inner + first, y + o * inner + first, n, inner, columns, divisor);
     }
-  });
+  };
+  parallel_for(view.outer * strips, grain, sum_strips);
 }
 
-template <class T> void sum_axis(const T* x, T* y, const AxisView& view) {
+// The sums along one axis, which keeps its place, divided by `divisor` and rounded to To.
+template <class To, class From>
+Tensor<To> sum_along(const Tensor<From>& x, int axis, double divisor) {
+  const Shape shape = x.shape().with(axis, 1);
+  if (x.empty()) return Tensor<To>(shape);
+
+  auto y = Tensor<To>::uninitialized(shape);
+  const AxisView view(x.shape(), axis);
   if (view.inner == 1)
-    sum_rows(x, y, view.outer, view.n);
+    sum_rows(x.data(), y.mutable_data(), view.outer, view.n, divisor);
   else
-    sum_columns(x, y, view);
+    sum_columns(x.data(), y.mutable_data(), view, divisor);
+  return y;
+}
+
+// The sums along one axis after another, from the last to the first, until the shape is `kept`:
+// divided by `divisor` and rounded to To in the end, and before that in double.
+template <class To, class From>
+Tensor<To> sum_down_to(const Shape& kept, const Tensor<From>& x, double divisor) {
+  int axis = x.rank() - 1;
+  while (kept[axis] == x.shape()[axis]) --axis;
+  if (x.shape().with(axis, 1) == kept) return sum_along<To>(x, axis, divisor);
+  return sum_down_to<To>(kept, sum_along<double>(x, axis, 1), divisor);
 }
 
 // The maxima over n: (outer, n, inner) -> (outer, inner). NaN wins.
@@ -89,17 +112,15 @@ template <class T> void max_axis(const T* x, T* y, const AxisView& view) {
   }
 }
 
-// Reduces one axis after another, from the last to the first, by reduce_axis(numbers, result,
-// view).
-template <class T, class ReduceAxis>
-Tensor<T> reduce(const char* operation, Tensor<T> x, const Axes& axes, bool keepdims,
-                 ReduceAxis reduce_axis) {
+// The largest numbers along one axis after another.
+template <class T>
+Tensor<T> largest_along(const char* operation, Tensor<T> x, const Axes& axes, bool keepdims) {
   const Shape result = reduced_shape(operation, x.shape(), axes, keepdims);
   const Shape kept = reduced_shape(operation, x.shape(), axes, true);
   for (int axis = x.rank() - 1; axis >= 0; --axis) {
     if (kept[axis] == x.shape()[axis]) continue;
     auto y = Tensor<T>::uninitialized(x.shape().with(axis, 1));
-    reduce_axis(x.data(), y.mutable_data(), AxisView(x.shape(), axis));
+    max_axis(x.data(), y.mutable_data(), AxisView(x.shape(), axis));
     x = std::move(y);
   }
   return x.reshape(result);
@@ -121,6 +142,19 @@ template <class T> void require_elements(const char* operation, const Tensor<T>&
   if (x.empty()) fail("{}: {} has no elements", operation, x.shape());
 }
 
+// A sum of doubles may overflow where their mean does not. Times 2^-64, fewer than 2^63 of them
+// cannot, and what then underflows is nothing beside numbers whose sum overflows.
+constexpr double kTiny = 0x1p-64;
+
+bool all_finite(const Tensor<double>& x) {
+  return std::all_of(x.begin(), x.end(), [](double v) { return std::isfinite(v); });
+}
+
+// x where it is finite, and y elsewhere.
+Tensor<double> finite_or(const Tensor<double>& x, const Tensor<double>& y) {
+  return zip("mean", x, y, [](double a, double b) { return std::isfinite(a) ? a : b; });
+}
+
 // x less the largest number of its group: 0 for that one, also where it is infinite.
 // -infinity stays what it is.
 template <class T> Tensor<T> below(const Tensor<T>& largest, const Tensor<T>& x) {
@@ -139,37 +173,49 @@ template <class T> Tensor<T> sums_of_powers(const Tensor<T>& powers, const Axes&
 }  // namespace
 
 template <class T> Tensor<T> sum(const Tensor<T>& x, const Axes& axes, bool keepdims) {
-  return reduce("sum", x, axes, keepdims, sum_axis<T>);
+  const Shape result = reduced_shape("sum", x.shape(), axes, keepdims);
+  const Shape kept = reduced_shape("sum", x.shape(), axes, true);
+  if (kept == x.shape()) return x.reshape(result);
+  return sum_down_to<T>(kept, x, 1).reshape(result);
 }
 
 template <class T> Tensor<T> mean(const Tensor<T>& x, const Axes& axes, bool keepdims) {
   require_elements("mean", x);
-  const Tensor<T> total = reduce("mean", x, axes, keepdims, sum_axis<T>);
-  return total / T(x.size() / total.size());
+  const Shape result = reduced_shape("mean", x.shape(), axes, keepdims);
+  const Shape kept = reduced_shape("mean", x.shape(), axes, true);
+  if (kept == x.shape()) return x.reshape(result);
+
+  const double terms = static_cast<double>(x.size() / kept.size());
+  Tensor<T> means = sum_down_to<T>(kept, x, terms);
+  if constexpr (std::is_same_v<T, double>) {
+    if (!all_finite(means))
+      means = finite_or(means, sum_down_to<T>(kept, x * kTiny, terms) / kTiny);
+  }
+  return means.reshape(result);
 }
 
 template <class T> Tensor<T> max(const Tensor<T>& x, const Axes& axes, bool keepdims) {
   require_elements("max", x);
-  return reduce("max", x, axes, keepdims, max_axis<T>);
+  return largest_along("max", x, axes, keepdims);
 }
 
 template <class T> Tensor<T> logsumexp(const Tensor<T>& x, const Axes& axes, bool keepdims) {
   require_elements("logsumexp", x);
-  const Tensor<T> largest = reduce("logsumexp", x, axes, true, max_axis<T>);
+  const Tensor<T> largest = largest_along("logsumexp", x, axes, true);
   const Tensor<T> result = log(sum(exp(below(largest, x)), axes, true)) + largest;
   return result.reshape(reduced_shape("logsumexp", x.shape(), axes, keepdims));
 }
 
 template <class T> Tensor<T> softmax(const Tensor<T>& x, const Axes& axes) {
   require_elements("softmax", x);
-  const Tensor<T> largest = reduce("softmax", x, axes, true, max_axis<T>);
+  const Tensor<T> largest = largest_along("softmax", x, axes, true);
   const Tensor<T> powers = exp(below(largest, x));
   return powers / sums_of_powers(powers, axes);
 }
 
 template <class T> Tensor<T> log_softmax(const Tensor<T>& x, const Axes& axes) {
   require_elements("log_softmax", x);
-  const Tensor<T> largest = reduce("log_softmax", x, axes, true, max_axis<T>);
+  const Tensor<T> largest = largest_along("log_softmax", x, axes, true);
   const Tensor<T> difference = below(largest, x);
   return difference - log(sums_of_powers(exp(difference), axes));
 }

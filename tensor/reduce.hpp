@@ -6,13 +6,14 @@
 
 // Reductions over any axes: {} means all of them, negative axes count from the end. `keepdims`
 // leaves each reduced axis in place with extent 1. All throw Error when an axis is out of range or
-// named twice. Sums are accumulated in double, in an order that depends on the shape only; over
-// several axes one axis is summed after another, each time rounding the sums to T.
+// named twice. Sums and means are computed in double, in an order that depends on the shape only,
+// and rounded to T once.
 namespace gradus {
 // The sum of the elements; 0 where there are none.
 template <class T> Tensor<T> sum(const Tensor<T>& x, const Axes& axes = {}, bool keepdims = false);
 
-// The sum divided by the number of elements. Throws Error when x has no elements.
+// The sum divided by the number of elements, also where the sum itself would be too large for T.
+// Throws Error when x has no elements.
 template <class T> Tensor<T> mean(const Tensor<T>& x, const Axes& axes = {}, bool keepdims = false);
 
 // The largest element; NaN where there is one. Throws Error when x has no elements.

@@ -326,6 +326,14 @@ TEST(Softmax, IsPositiveSumsToOneAndDoesNotOverflow) {
   EXPECT_NEAR(log_p(2, 0), -std::log(3.0), 1e-12);
 }
 
+TEST(Mean, OfLargeNumbersIsFinite) {
+  Tape<float> tape;
+  const Var<float> x = tape.leaf(full<float>({2, 2}, 3e38f));
+  const Var<float> y = mean(x);
+  EXPECT_EQ(y.item(), 3e38f);
+  EXPECT_EQ(gradient(y, {x})[0].value().to_vector(), std::vector<float>(4, 0.25f));
+}
+
 template <class T> void expect_near(const Tensor<T>& got, const std::vector<double>& expected) {
   ASSERT_EQ(got.size(), std::ssize(expected));
   for (std::size_t i = 0; i < expected.size(); ++i) {

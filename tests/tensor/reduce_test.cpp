@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "tensor/elementwise.hpp"
+#include "tensor/layout.hpp"
 #include "tests/tensor/support.hpp"
 
 namespace gradus {
@@ -172,6 +173,31 @@ TYPED_TEST(Reduce, BadAxesAreRefusedByName) {
   EXPECT_EQ(error_of([&] { logsumexp(x, {7}); }),
             "logsumexp: axis 7 is out of range: (2, 3) has 2 axes");
   EXPECT_EQ(error_of([&] { argmax(x, 2); }), "argmax: axis 2 is out of range: (2, 3) has 2 axes");
+}
+
+// Their sum overflows.
+TYPED_TEST(Reduce, MeanOfLargeNumbersIsFinite) {
+  using T = TypeParam;
+  constexpr T kLargest = std::numeric_limits<T>::max();
+  EXPECT_EQ(mean(full<T>({2}, kLargest)).item(), kLargest);
+  EXPECT_EQ(mean(full<T>({100}, -kLargest)).item(), -kLargest);
+  EXPECT_EQ(mean(full<T>({4, 4}, kLargest)).item(), kLargest);
+  const T huge = 0.75 * std::ldexp(T(1), std::numeric_limits<T>::max_exponent - 1);
+  EXPECT_EQ(mean(full<T>({2, 3, 130}, huge), {0, 2}).to_vector(), std::vector<T>(3, huge));
+
+  // In each row something else.
+  const T small = std::numeric_limits<T>::denorm_min() * 4;
+  const T inf = INFINITY;
+  const Tensor<T> x({4, 4}, {huge, huge, huge, -huge,      //
+                             small, small, -small, small,  //
+                             inf, 1, huge, huge,           //
+                             inf, -inf, 1, 2});
+  for (const Tensor<T>& y : {mean(x, {1}), mean(transpose(x), {0})}) {
+    EXPECT_EQ(y(0), huge / 2);
+    EXPECT_EQ(y(1), small / 2);
+    EXPECT_EQ(y(2), inf);
+    EXPECT_TRUE(std::isnan(y(3)));
+  }
 }
 
 TYPED_TEST(Reduce, MaxLetsANaNWinWhereverItStands) {
@@ -363,6 +389,29 @@ TEST(ReduceFloats, ALargeNumberDoesNotAbsorbItsNeighbours) {
   EXPECT_EQ(sum(x.reshape({1024, 1}), {0}).item(), exact);
   EXPECT_EQ(sum(broadcast_to(x.reshape({1024, 1}), {1024, 2}), {0})(1), exact);
   EXPECT_EQ(sum(x).item(), exact);
+}
+
+// 2^24 + 1 is no float: of the sums of the rows nothing may be lost before they are added up.
+TEST(ReduceFloats, SumsOverSeveralAxesAreRoundedOnce) {
+  const Tensor<float> x({3, 2}, {0x1p24f, 1, 0x1p24f, 1, 0x1p24f, 1});
+  const double exact = 3 * 0x1p24 + 3;
+  EXPECT_EQ(sum(x).item(), static_cast<float>(exact));
+  EXPECT_EQ(mean(x).item(), static_cast<float>(exact / 6));
+  EXPECT_EQ(sum_to(x, {}).item(), static_cast<float>(exact));
+  EXPECT_EQ(sum(x.reshape({3, 1, 2, 1})).item(), static_cast<float>(exact));
+
+  const Tensor<float> cancelling({2, 2}, {3e38f, 3e38f, -3e38f, -3e38f});
+  EXPECT_EQ(sum(cancelling).item(), 0.0f);
+  EXPECT_EQ(mean(cancelling).item(), 0.0f);
+}
+
+// Neither 2^24 + 1 nor 2^24 + 3 is a float.
+TEST(ReduceFloats, MeansOfOnesAreOneWhateverTheirNumber) {
+  for (Index n : {(1 << 24) + 1, (1 << 24) + 3}) {
+    EXPECT_EQ(mean(full<float>({n}, 1)).item(), 1.0f) << n;
+    EXPECT_EQ(mean(full<float>({n, 1}, 1), {0})(0), 1.0f) << n;
+  }
+  EXPECT_EQ(mean(full<float>({3, (1 << 22) + 1, 3}, 1)).item(), 1.0f);
 }
 
 TEST(ReduceFloats, PartialSumsBeyondTheRangeOfFloatsDoNotOverflow) {
