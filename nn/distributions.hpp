@@ -1,7 +1,12 @@
 #pragma once
+#include <iterator>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "autograd/operations.hpp"
+#include "nn/distribution_terms.hpp"
+#include "tensor/error.hpp"
 #include "tensor/random.hpp"
 
 // Distributions with named parameters, so that a variance cannot be taken for a standard deviation.
@@ -20,6 +25,9 @@ template <class T> Var<T> per_example(const Var<T>& x) {
 }
 
 // Independent normal variables with mean m and variance s^2 = exp(log_var).
+//
+// 1 / s must be a number of T: of float, log_var lies between -177 and 174, and of double between
+// -1419 and 1416.
 template <class T> struct Normal {
   Var<T> mean;
   Var<T> log_var;
@@ -27,9 +35,10 @@ template <class T> struct Normal {
   // Zero mean and unit variance, a scalar that broadcasts.
   static Normal standard() { return {0, 0}; }
 
-  // ln p(x) = -1/2 (ln 2 pi + ln s^2 + (x - m)^2 / s^2)
+  // ln p(x) = -1/2 (ln 2 pi + ln s^2 + z^2) with z = (x - m) / s
   Var<T> log_prob(const Var<T>& x) const {
-    return -0.5 * per_example<T>(kLogTwoPi + log_var + square(x - mean) * exp(-log_var));
+    const Var<T> z = (x - mean) * exp(-0.5 * log_var);
+    return -0.5 * per_example<T>(kLogTwoPi + log_var + square(z));
   }
 
   // H = 1/2 (1 + ln 2 pi + ln s^2)
@@ -48,23 +57,27 @@ template <class T> struct Normal {
   static constexpr double kLogTwoPi = 1.8378770664093454836;
 };
 
-// KL = 1/2 (r - 1 - ln r + (m_p - m_q)^2 / s_q^2) with r = s_p^2 / s_q^2
+// KL = 1/2 (r - 1 - ln r + z^2) with r = s_p^2 / s_q^2 and z = (m_p - m_q) / s_q
 template <class T> Var<T> kl(const Normal<T>& p, const Normal<T>& q) {
   const Var<T> log_r = p.log_var - q.log_var;
-  return 0.5 * per_example(expm1(log_r) - log_r + square(p.mean - q.mean) * exp(-q.log_var));
+  const Var<T> z = (p.mean - q.mean) * exp(-0.5 * q.log_var);
+  return 0.5 * per_example(ratio_minus_1(log_r) - log_r + square(z));
 }
 
 // Independent variables in {0, 1}, or grey levels in [0, 1] taken as probabilities of a 1, with
-// P(x = 1) = sigmoid(l). Everything is computed from the logits l, in which nothing overflows.
+// P(x = 1) = sigmoid(l). Everything is computed from the logits l, in which nothing overflows; they
+// may be infinite. What has a probability that T rounds to 0 adds nothing to entropy and KL.
 template <class T> struct Bernoulli {
   Var<T> logits;
 
-  // ln p(x) = x ln sigmoid(l) + (1 - x) ln sigmoid(-l) = x l - ln(1 + e^l)
-  Var<T> log_prob(const Var<T>& x) const { return per_example(x * logits - softplus(logits)); }
+  // ln p(x) = x ln sigmoid(l) + (1 - x) ln sigmoid(-l)
+  Var<T> log_prob(const Var<T>& x) const { return per_example(bernoulli_log_prob(x, logits)); }
 
   // H = sigmoid(l) ln(1 + e^-l) + sigmoid(-l) ln(1 + e^l), in which nothing cancels
   Var<T> entropy() const {
-    return per_example(sigmoid(logits) * softplus(-logits) + sigmoid(-logits) * softplus(logits));
+    const Var<T> one = share(sigmoid(logits), softplus(-logits));
+    const Var<T> zero = share(sigmoid(-logits), softplus(logits));
+    return per_example(one + zero);
   }
 
   // The probabilities of a 1, in the shape of the logits.
@@ -76,18 +89,33 @@ template <class T> struct Bernoulli {
   }
 };
 
+// KL = sum_x p(x) (ln p(x) - ln q(x)) over both x
 template <class T> Var<T> kl(const Bernoulli<T>& p, const Bernoulli<T>& q) {
-  const Var<T> one = sigmoid(p.logits) * (softplus(-q.logits) - softplus(-p.logits));
-  const Var<T> zero = sigmoid(-p.logits) * (softplus(q.logits) - softplus(p.logits));
+  const Var<T> one = share(sigmoid(p.logits), softplus(-q.logits) - softplus(-p.logits));
+  const Var<T> zero = share(sigmoid(-p.logits), softplus(q.logits) - softplus(p.logits));
   return per_example(one + zero);
+}
+
+// Throws Error, naming `caller`, when a label is not in 0, ..., K - 1.
+inline void check_labels(const char* caller, const std::vector<Index>& labels, Index classes) {
+  for (Index label : labels)
+    if (label < 0 || label >= classes)
+      fail("{}: label {} is not in 0, ..., {}", caller, label, classes - 1);
 }
 
 // (N, K) with a 1 in each row where its label says. Throws Error when one is not in 0, ..., K - 1.
 template <class T> Tensor<T> one_hot(const std::vector<Index>& labels, Index classes) {
-  return gradus::gather_rows(identity<T>(classes), labels);
+  check_labels("one_hot", labels, classes);
+  const Index n = std::ssize(labels);
+  Tensor<T> result({n, classes});
+  T* rows = result.mutable_data();
+  for (Index i = 0; i < n; ++i) rows[i * classes + labels[i]] = 1;
+  return result;
 }
 
-// One of K classes for each example: P(k) = softmax(logits)_k, with logits of shape (N, K).
+// One of K classes for each example: P(k) = softmax(logits)_k, with logits of shape (N, K). A class
+// with a logit of -infinity is ruled out; what has a probability that T rounds to 0 adds nothing to
+// entropy and KL.
 template <class T> struct Categorical {
   Var<T> logits;
 
@@ -103,39 +131,51 @@ template <class T> struct Categorical {
     const Var<T> log_p = log_probs();  // (N, K)
     if (std::ssize(labels) != log_p.shape()[0])
       fail("Categorical: {} labels for logits of shape {}", labels.size(), logits.shape());
-    return sum(log_p * one_hot<T>(labels, log_p.shape()[1]), {1});
+    const Index classes = log_p.shape()[1];
+    check_labels("Categorical", labels, classes);
+
+    std::vector<Index> places = labels;  // in the N K numbers
+    for (Index i = 0; i < std::ssize(places); ++i) places[i] += i * classes;
+    return gather_rows(reshape(log_p, {log_p.value().size()}), std::move(places));
   }
 
   // H = -sum_k P(k) ln P(k)
   Var<T> entropy() const {
     const Var<T> log_p = log_probs();
-    return -sum(exp(log_p) * log_p, {1});
+    return -sum(share(exp(log_p), log_p), {1});
   }
 
   // N labels: of each example the class at which the running sum of probabilities passes a uniform
-  // number.
+  // number. Where rounding has left the sum below that number, it is the last class with a
+  // probability above 0. Throws Error when there is none.
   std::vector<Index> sample(Rng& rng) const {
     const Tensor<T> p = gradus::exp(log_probs().value());  // (N, K)
     const Index classes = p.shape()[1];
     std::vector<Index> labels;
     for (Index i = 0; i < p.shape()[0]; ++i) {
-      double left = rng.uniform();
-      Index label = 0;
-      while (label < classes - 1) {
-        left -= p(i, label);
-        if (left < 0) break;
-        ++label;
-      }
-      labels.push_back(label);
+      const std::optional<Index> label = draw(p.data() + i * classes, classes, rng.uniform());
+      if (!label) fail("Categorical: no class of example {} has a probability above 0", i);
+      labels.push_back(*label);
     }
     return labels;
   }
+
+ private:
+  static std::optional<Index> draw(const T* p, Index classes, double left) {
+    std::optional<Index> label;
+    for (Index k = 0; k < classes; ++k) {
+      if (p[k] > 0) label = k;
+      left -= p[k];
+      if (left < 0) break;
+    }
+    return label;
+  }
 };
 
-// KL = sum_k p_k (ln p_k - ln q_k)
+// KL = sum_k p_k (ln p_k - ln q_k): infinite where q rules out a class that p does not.
 template <class T> Var<T> kl(const Categorical<T>& p, const Categorical<T>& q) {
   const Var<T> log_p = p.log_probs();
-  return sum(exp(log_p) * (log_p - q.log_probs()), {1});
+  return sum(share(exp(log_p), log_p - q.log_probs()), {1});
 }
 
 }  // namespace gradus::nn
