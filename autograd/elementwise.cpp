@@ -6,6 +6,8 @@
 // their gradients.
 #include "autograd/elementwise.hpp"
 
+#include <limits>
+
 #include "autograd/record.hpp"
 #include "autograd/reduce.hpp"
 
@@ -18,10 +20,13 @@ template <class T> Tensor<T> tie_weight(const Var<T>& a, const Var<T>& b) {
   return (greater(a.value(), b.value()) + greater_equal(a.value(), b.value())) * T(0.5);
 }
 
-// 0 where x = y = 0, and 1 elsewhere. There the rule y x^(y-1) would be 0 times 0^-1, a NaN; with
-// the exponent y in place of y - 1 it is 0 times 0^0, which is 0 and right.
+// 0 where y = 0 and 1 / x is infinite, at 0 and right beside it, and 1 elsewhere. There the rule
+// y x^(y-1) would be 0 times infinity, a NaN; with the exponent y in place of y - 1 it is 0 times
+// x^0, which is 0 and right.
 template <class T> Tensor<T> power_mask(const Var<T>& x, const Var<T>& y) {
-  return T(1) - equal(x.value(), 0) * equal(y.value(), 0);
+  const Tensor<T> inverse_is_infinite =
+      greater(abs(T(1) / x.value()), std::numeric_limits<T>::max());
+  return T(1) - inverse_is_infinite * equal(y.value(), 0);
 }
 
 }  // namespace
@@ -56,10 +61,10 @@ template <class T> Var<T> exp(const Var<T>& x) {
   return z;
 }
 
-// z = e^x - 1   dx = dz (z + 1)
+// z = e^x - 1   dx = dz e^x, of which z + 1 would lose the digits where it is small
 template <class T> Var<T> expm1(const Var<T>& x) {
   Var<T> z = record<"expm1">(expm1(x.value()), x);
-  if (x.needs_gradient()) add_rule(z, x, [z](const Var<T>& dz) { return dz * (z + 1); });
+  if (x.needs_gradient()) add_rule(z, x, [x](const Var<T>& dz) { return dz * exp(x); });
   return z;
 }
 

@@ -245,7 +245,10 @@ TEST(Derivatives, AreRightFarOut) {
 
   const std::vector<Function> functions =
       {{"exp", exp<double>, [](long double x) { return expl(x); }, {-700, -40, 1e-12, 40, 700}},
-       {"expm1", expm1<double>, [](long double x) { return expl(x); }, {-1e-12, 40, 700}},
+       {"expm1",
+        expm1<double>,
+        [](long double x) { return expl(x); },
+        {-700, -40, -10, -1e-12, 40, 700}},
        {"log", log<double>, [](long double x) { return 1 / x; }, {1e-300, 1e-10, 1e10, 1e300}},
        {"log1p", log1p<double>, [](long double x) { return 1 / (1 + x); }, {-0.75, 1e-20, 1e300}},
        {"sqrt", sqrt<double>, [](long double x) { return 0.5L / sqrtl(x); }, {1e-300, 1e300}},
@@ -276,6 +279,37 @@ TEST(Derivatives, AreRightFarOut) {
     }
 }
 
+template <class T> T slope(Var<T> (*f)(const Var<T>&), T at) {
+  Tape<T> tape;
+  const Var<T> x = tape.leaf(at);
+  return gradient(f(x), {x})[0].item();
+}
+
+TEST(Derivatives, AreRightFarOutInFloatToo) {
+  for (float x : {-80.0f, -40.0f, -10.0f, -3.0f, -1e-6f, 1e-6f, 3.0f, 80.0f}) {
+    const long double e = expl(x);
+    EXPECT_LE(test::ulps(slope(exp<float>, x), e), 4) << x;
+    EXPECT_LE(test::ulps(slope(expm1<float>, x), e), 4) << x;
+    EXPECT_LE(test::ulps(slope(softplus<float>, x), e / (1 + e)), 4) << x;
+  }
+}
+
+// 1 - z^2 and z (1 - z) end where z is rounded to 1.
+TEST(Derivatives, OfSaturatingFunctionsEndWhereTheContractSays) {
+  EXPECT_GT(slope(sigmoid<float>, 16.0f), 0);
+  EXPECT_EQ(slope(sigmoid<float>, 17.0f), 0);
+  EXPECT_GT(slope(sigmoid<double>, 36.0), 0);
+  EXPECT_EQ(slope(sigmoid<double>, 37.0), 0);
+  for (int sign : {-1, 1}) {
+    EXPECT_GT(slope(tanh<float>, sign * 8.0f), 0);
+    EXPECT_EQ(slope(tanh<float>, sign * 9.0f), 0);
+    EXPECT_GT(slope(tanh<double>, sign * 18.0), 0);
+    EXPECT_EQ(slope(tanh<double>, sign * 19.1), 0);
+  }
+  for (double x : {-700.0, -40.0, -5.0})  // on this side sigmoid keeps its digits
+    EXPECT_LE(test::ulps(slope(sigmoid<double>, x), expl(x) / powl(1 + expl(x), 2)), 4) << x;
+}
+
 TEST(Derivatives, AreZeroInTheKinksOfAbsAndRelu) {
   for (Unary f : std::vector<Unary>{abs, relu}) {
     Tape<double> tape;
@@ -299,20 +333,36 @@ TEST(Derivatives, AreSharedBetweenEqualsByMaximumMinimumAndMax) {
             (std::vector<double>{0.5, 0, 0.5, 0, 1, 0}));
 }
 
-// Every derivative of x^n of a higher order than n is 0, also at 0, where x^-1 is infinite.
+// Every derivative of x^n of a higher order than n is 0, also at 0 and so near it that x^-1 is
+// infinite.
 TEST(Derivatives, OfPowersAreThoseOfThePolynomialAlsoAtZero) {
   for (int n = 0; n <= 4; ++n) {
     Tape<double> tape;
-    const Var<double> x = tape.leaf(numbers({0, -2}));
+    const Var<double> x = tape.leaf(numbers({0, -2, 1e-310, -1e-310}));
     Var<double> y = pow(x, n);
     double factor = 1;
     for (int order = 1; order <= n + 1; ++order) {
       y = gradient(sum(y), {x}, {.create_graph = true})[0];
       factor *= n - order + 1;
-      EXPECT_EQ(y.value()(0), order == n ? factor : 0) << order << ". derivative of x^" << n;
-      EXPECT_EQ(y.value()(1), factor == 0 ? 0 : factor * std::pow(-2.0, n - order));
+      for (Index i = 0; i < 4; ++i) {
+        const double exact = factor == 0 ? 0 : factor * std::pow(x.value()(i), n - order);
+        EXPECT_EQ(y.value()(i), exact) << order << ". derivative of x^" << n << " at " << i;
+      }
     }
   }
+}
+
+// dx = y x^(y-1) and dy = x^y ln x where y = 0.
+TEST(Derivatives, OfTheZerothPowerAreZeroAndTheLogarithm) {
+  const std::vector<double> at = {1e-320, 1e-310, 1e-308, 1, 1e308, INFINITY};
+  Tape<double> tape;
+  const Var<double> x = tape.leaf(numbers(at));
+  const Var<double> y = tape.leaf(Tensor<double>({std::ssize(at)}));
+  const Vars slopes = gradient(sum(pow(x, y)), {x, y});
+  EXPECT_EQ(slopes[0].value().to_vector(), std::vector<double>(at.size()));
+  for (Index i = 0; i < std::ssize(at); ++i) EXPECT_EQ(slopes[1].value()(i), std::log(at[i]));
+  const auto power = [](const Var<float>& v) { return pow(v, 0); };
+  EXPECT_EQ(slope<float>(power, 1e-44f), 0);
 }
 
 TEST(Softmax, IsPositiveSumsToOneAndDoesNotOverflow) {
