@@ -11,6 +11,7 @@
 #include "tensor/elementwise.hpp"
 #include "tensor/error.hpp"
 #include "tensor/layout.hpp"
+#include "tensor/map.hpp"
 #include "tensor/parallel.hpp"
 
 namespace gradus {
@@ -247,13 +248,15 @@ template <class T> Tensor<T> tril(const Tensor<T>& a) {
 template <class T> Tensor<T> cholesky(const Tensor<T>& a) {
   const Index n = square_extent("cholesky", a);
   // Row k of `upper` becomes row k of L^T: all inner loops run along rows.
-  Tensor<T> upper = (a + transpose(a)) * T(0.5);
+  Tensor<T> upper = zip("cholesky", a, transpose(a), [](T x, T y) { return std::midpoint(x, y); });
   T* u = upper.mutable_data();
   for (Index k = 0; k < n; ++k) {
     T* row = u + k * n;
     if (!(row[k] > 0))
       fail("cholesky: {} is not positive definite: pivot {} is {}; add a small multiple of I?",
            a.shape(), k, row[k]);
+    if (std::isinf(row[k]))
+      fail("cholesky: {} is not finite: pivot {} is {}", a.shape(), k, row[k]);
 
     const T root = std::sqrt(row[k]);
     for (Index j = 0; j < k; ++j) row[j] = 0;

@@ -7,7 +7,7 @@ namespace gradus {
 template <class T> Tensor<T> tril(const Tensor<T>& a);
 
 // The lower triangular L with L L^T = (A + A^T) / 2, for a positive definite matrix A: (n, n) ->
-// (n, n). Throws Error that names the pivot when A is not positive definite.
+// (n, n). Throws Error that names the pivot when A is not positive definite, or not finite.
 template <class T> Tensor<T> cholesky(const Tensor<T>& a);
 
 // L^-1 B, in the shape of B: (n, n), (n, m) -> (n, m), or (n, n), (n) -> (n). L is the lower

@@ -139,6 +139,27 @@ TYPED_TEST(Linalg, CholeskyNamesThePivotThatIsNotPositive) {
             "cholesky: (2, 3) is not a square matrix");
 }
 
+TYPED_TEST(Linalg, CholeskyRefusesAnInfinity) {
+  using T = TypeParam;
+  EXPECT_EQ(error_of([] {
+              cholesky(Tensor<T>({1, 1}, {INFINITY}));
+            }),
+            "cholesky: (1, 1) is not finite: pivot 0 is inf");
+  const Tensor<T> second({2, 2}, {1, 0, 0, INFINITY});
+  for (auto f : {cholesky<T>, log_determinant<T>})
+    EXPECT_THAT(error_of([&] { f(second); }), HasSubstr("pivot 1 is inf"));
+  EXPECT_THAT(error_of([&] { solve_spd(second, full<T>({2}, 1)); }), HasSubstr("pivot 1 is inf"));
+}
+
+// A + A^T would overflow, and half of the smallest number is 0.
+TYPED_TEST(Linalg, CholeskyTakesTheLargestAndTheSmallestNumbers) {
+  using T = TypeParam;
+  for (T x : {std::numeric_limits<T>::max(), std::numeric_limits<T>::denorm_min()}) {
+    const Tensor<T> l = cholesky(Tensor<T>({2, 2}, {x, 0, 0, x}));
+    for (Index i : {0, 1}) EXPECT_NEAR(l(i, i) / std::sqrt(x), 1, TestFixture::kEpsilon);
+  }
+}
+
 TYPED_TEST(Linalg, SolvesInvertTheTriangles) {
   for (Index n : {1, 2, 7, 33, 60})
     for (Index m : {0, 1, 5}) {
