@@ -25,59 +25,72 @@ template <class T> class Optimizer {
   // Throws Error when no parameter has a gradient; a parameter without one stays where it is.
   void step() {
     check_gradients();
-    ++steps_;
     for (std::size_t k = 0; k < parameters_.size(); ++k) {
       Parameter<T>& p = *parameters_[k];
       if (p.grad.empty()) continue;
+      ++state_[k].steps;
       update(p.mutable_value(), p.grad, state_[k]);
       p.grad = Tensor<T>();
     }
   }
 
-  // Puts the state into a set of named tensors ("adam.m.encoder.weight", ...).
+  // Puts the state into a set of named tensors ("adam.m.encoder.weight", ...) and its metadata
+  // ("adam.steps.encoder.weight", ...). Throws Error when there is a tensor of one of these names
+  // already.
   void save(io::SafeTensors<T>& file) const {
-    for (std::size_t k = 0; k < parameters_.size(); ++k)
-      for (std::size_t s = 0; s < state_names_.size(); ++s)
-        file.tensors[name_of_state(k, s)] = state_[k][s];
-    file.metadata["optimizer.steps"] = std::to_string(steps_);
+    for (std::size_t k = 0; k < parameters_.size(); ++k) {
+      for (std::size_t s = 0; s < state_names_.size(); ++s) {
+        const std::string name = name_in_file(state_names_[s], k);
+        const bool is_new = file.tensors.emplace(name, state_[k].tensors[s]).second;
+        if (!is_new)
+          fail("save: two tensors are named '{}'; do two optimisers hold one parameter?", name);
+      }
+      file.metadata[name_in_file("steps", k)] = std::to_string(state_[k].steps);
+    }
   }
 
   // Throws Error, having changed nothing, when something is missing or a shape differs.
   void load(const io::SafeTensors<T>& file) {
     std::vector<State> state = state_;
-    for (std::size_t k = 0; k < parameters_.size(); ++k)
+    for (std::size_t k = 0; k < parameters_.size(); ++k) {
       for (std::size_t s = 0; s < state_names_.size(); ++s) {
-        const std::string name = name_of_state(k, s);
-        state[k][s] = file.at(name);
-        if (state[k][s].shape() != parameters_[k]->shape())
-          fail("load: '{}' has shape {}, but the parameter's is {}", name, state[k][s].shape(),
+        const std::string name = name_in_file(state_names_[s], k);
+        const Tensor<T>& tensor = file.at(name);
+        if (tensor.shape() != parameters_[k]->shape())
+          fail("load: '{}' has shape {}, but the parameter's is {}", name, tensor.shape(),
                parameters_[k]->shape());
+        state[k].tensors[s] = tensor;
       }
-    steps_ = steps_in(file);
+      state[k].steps = steps_in(file, name_in_file("steps", k));
+    }
     state_ = std::move(state);
   }
 
  protected:
-  using State = std::vector<Tensor<T>>;  // of one parameter: a tensor of its shape for each name
+  // Of one parameter.
+  struct State {
+    std::vector<Tensor<T>> tensors;  // of the parameter's shape, one for each name
+    Index steps = 0;                 // so far, the one that is being made included
+  };
 
-  // The state of each parameter begins as zeros, under these names. Throws Error when two
-  // parameters have the same name, or one is given twice.
-  Optimizer(Parameters<T> parameters, std::vector<std::string> state_names)
-      : parameters_(std::move(parameters)), state_names_(std::move(state_names)) {
+  // The state of each parameter begins as zeros, and goes into files under these names:
+  // "NAME.STATE_NAME.PARAMETER". Throws Error when two parameters have the same name, or one is
+  // given twice.
+  Optimizer(Parameters<T> parameters, std::string name, std::vector<std::string> state_names)
+      : parameters_(std::move(parameters)),
+        name_(std::move(name)),
+        state_names_(std::move(state_names)) {
     std::set<std::string> names;
     for (const Parameter<T>* p : parameters_) {
       const bool is_new = names.insert(p->name()).second;
       if (!is_new) fail("optimizer: two parameters are named '{}'", p->name());
     }
     for (const Parameter<T>* p : parameters_)
-      state_.emplace_back(state_names_.size(), Tensor<T>(p->shape()));
+      state_.push_back({std::vector(state_names_.size(), Tensor<T>(p->shape()))});
   }
 
   // Moves the numbers x by their gradients g.
   virtual void update(Tensor<T>& x, const Tensor<T>& g, State& state) = 0;
-
-  // The number of steps so far, the one that is being made included.
-  Index steps() const { return steps_; }
 
   static constexpr Index kPiece = 1 << 12;  // numbers that one thread takes at a time
 
@@ -93,25 +106,24 @@ template <class T> class Optimizer {
     if (!any) fail("step: no parameter has a gradient; call Tape::backward first");
   }
 
-  std::string name_of_state(std::size_t parameter, std::size_t state) const {
-    return state_names_[state] + "." + parameters_[parameter]->name();
+  std::string name_in_file(const std::string& state_name, std::size_t parameter) const {
+    return name_ + "." + state_name + "." + parameters_[parameter]->name();
   }
 
-  static Index steps_in(const io::SafeTensors<T>& file) {
-    const auto found = file.metadata.find("optimizer.steps");
+  static Index steps_in(const io::SafeTensors<T>& file, const std::string& name) {
+    const auto found = file.metadata.find(name);
     const std::string text = found == file.metadata.end() ? "" : found->second;
     const char* const end = text.data() + text.size();
     Index steps = -1;
     const char* const stop = std::from_chars(text.data(), end, steps).ptr;
-    if (steps < 0 || stop != end)
-      fail("load: 'optimizer.steps' is '{}', not a number of steps", text);
+    if (steps < 0 || stop != end) fail("load: '{}' is '{}', not a number of steps", name, text);
     return steps;
   }
 
   Parameters<T> parameters_;
+  std::string name_;
   std::vector<std::string> state_names_;
   std::vector<State> state_;  // by parameter
-  Index steps_ = 0;
 };
 
 struct SgdOptions {
@@ -123,7 +135,7 @@ struct SgdOptions {
 template <class T> class Sgd final : public Optimizer<T> {
  public:
   explicit Sgd(Parameters<T> parameters, SgdOptions options = {})
-      : Optimizer<T>(std::move(parameters), {"sgd.velocity"}), options(options) {}
+      : Optimizer<T>(std::move(parameters), "sgd", {"velocity"}), options(options) {}
 
   SgdOptions options;  // may change from step to step
 
@@ -132,7 +144,7 @@ template <class T> class Sgd final : public Optimizer<T> {
 
   void update(Tensor<T>& values, const Tensor<T>& gradient, State& state) override {
     T* x = values.mutable_data();
-    T* u = state[0].mutable_data();
+    T* u = state.tensors[0].mutable_data();
     const T* g = gradient.data();
     const T rate = static_cast<T>(options.learning_rate);
     const T momentum = static_cast<T>(options.momentum);
@@ -155,10 +167,11 @@ struct AdamOptions {
 // m <- beta1 m + (1 - beta1) g      m' = m / (1 - beta1^t)
 // v <- beta2 v + (1 - beta2) g^2    v' = v / (1 - beta2^t)
 // x <- x - learning_rate m' / (sqrt(v') + epsilon)              (Kingma and Ba 2015, algorithm 1)
+// where t counts the steps in which this parameter had a gradient.
 template <class T> class Adam final : public Optimizer<T> {
  public:
   explicit Adam(Parameters<T> parameters, AdamOptions options = {})
-      : Optimizer<T>(std::move(parameters), {"adam.m", "adam.v"}), options(options) {}
+      : Optimizer<T>(std::move(parameters), "adam", {"m", "v"}), options(options) {}
 
   AdamOptions options;  // may change from step to step
 
@@ -167,12 +180,12 @@ template <class T> class Adam final : public Optimizer<T> {
 
   void update(Tensor<T>& values, const Tensor<T>& gradient, State& state) override {
     T* x = values.mutable_data();
-    T* __restrict m = state[0].mutable_data();
-    T* __restrict v = state[1].mutable_data();
+    T* __restrict m = state.tensors[0].mutable_data();
+    T* __restrict v = state.tensors[1].mutable_data();
     const T* g = gradient.data();
 
     const auto [learning_rate, beta1, beta2, epsilon] = options;
-    const double t = static_cast<double>(this->steps());
+    const double t = static_cast<double>(state.steps);
     const T step = static_cast<T>(learning_rate / (1 - std::pow(beta1, t)));
     const T unbias = static_cast<T>(1 / std::sqrt(1 - std::pow(beta2, t)));
     const T e = static_cast<T>(epsilon);

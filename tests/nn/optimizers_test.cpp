@@ -121,6 +121,19 @@ TEST(Adam, BeginsWithAStepOfTheLearningRate) {
   }
 }
 
+// Each parameter's averages begin with its own first gradient, and so does its t.
+TEST(Adam, BeginsWithAStepOfTheLearningRateAlsoForALateParameter) {
+  Parameter<double> early("early", 0.0);
+  Parameter<double> late("late", 0.0);
+  Adam<double> adam({&early, &late}, {.learning_rate = 0.1});
+  for (int step = 1; step <= 10'000; ++step) {
+    early.grad = Tensor<double>(1.0);
+    if (step == 10'000) late.grad = Tensor<double>(1.0);
+    adam.step();
+  }
+  EXPECT_NEAR(late.value().item(), -0.1, 1e-8);
+}
+
 // m shrinks by 0.9 a step once gradients are 0: after 2,000 steps 1e-3 would be 1e-95, in float a
 // subnormal number on the way.
 TEST(Adam, AverageOfGradientsThatHaveEndedIsNeverSubnormal) {
@@ -235,18 +248,74 @@ TEST(Checkpoint, ResumesTrainingWithTheSameBits) {
       SgdOptions{.learning_rate = 0.02, .momentum = 0.9});
 }
 
+// Two optimisers of two models, which have made different numbers of steps, in one file; and of
+// the first, a parameter that has come in late.
+struct TwoModels {
+  Parameter<double> a{"a", 1.0}, late{"late", 1.0}, b{"b", 1.0};
+  Adam<double> first{{&a, &late}, {.learning_rate = 0.1}};
+  Adam<double> second{{&b}, {.learning_rate = 0.1}};
+
+  void step_first(bool late_too) {
+    a.grad = a.value();
+    if (late_too) late.grad = late.value();
+    first.step();
+  }
+
+  void step_second() {
+    b.grad = b.value();
+    second.step();
+  }
+
+  std::vector<double> numbers() const {
+    return {a.value().item(), late.value().item(), b.value().item()};
+  }
+};
+
+TEST(Checkpoint, HoldsTwoOptimizersEachWithItsOwnSteps) {
+  TwoModels whole;
+  for (int step = 0; step < 9; ++step) whole.step_first(step >= 6);
+  for (int step = 0; step < 2; ++step) whole.step_second();
+  io::SafeTensors<double> file;
+  nn::save<double>({&whole.a, &whole.late, &whole.b}, file);
+  whole.first.save(file);
+  whole.second.save(file);
+
+  TwoModels resumed;
+  nn::load<double>({&resumed.a, &resumed.late, &resumed.b}, file);
+  resumed.second.load(file);
+  resumed.first.load(file);
+  for (TwoModels* models : {&whole, &resumed})
+    for (int step = 0; step < 5; ++step) {
+      models->step_first(true);
+      models->step_second();
+    }
+  EXPECT_EQ(resumed.numbers(), whole.numbers());
+}
+
+TEST(Checkpoint, RefusesTwoOptimizersWhoseStatesHaveOneName) {
+  Parameter<double> a("w", 1.0);
+  Parameter<double> b("w", 2.0);
+  io::SafeTensors<double> file;
+  Adam<double>({&a}).save(file);
+  EXPECT_EQ(error_of([&] { Adam<double>({&b}).save(file); }),
+            "save: two tensors are named 'adam.m.w'; do two optimisers hold one parameter?");
+  Sgd<double>({&b}).save(file);
+  EXPECT_EQ(error_of([&] { Sgd<double>({&a}).save(file); }),
+            "save: two tensors are named 'sgd.velocity.w'; do two optimisers hold one parameter?");
+}
+
 TEST(Checkpoint, OfAnOptimizerThatDoesNotFitChangesNothing) {
   using Change = std::function<void(io::SafeTensors<double>&)>;
   const std::vector<std::pair<Change, std::string>> changes =
       {{[](auto& f) { f.tensors.erase("adam.v.b"); }, "adam.v.b"},
        {[](auto& f) { f.tensors["adam.v.b"] = Tensor<double>({3}); }, "(3)"},
-       {[](auto& f) { f.metadata.erase("optimizer.steps"); }, "optimizer.steps"},
-       {[](auto& f) { f.metadata["optimizer.steps"] = ""; }, "optimizer.steps"},
-       {[](auto& f) { f.metadata["optimizer.steps"] = "-1"; }, "'-1'"},
-       {[](auto& f) { f.metadata["optimizer.steps"] = "three"; }, "'three'"},
-       {[](auto& f) { f.metadata["optimizer.steps"] = "3 steps"; }, "'3 steps'"},
-       {[](auto& f) { f.metadata["optimizer.steps"] = "1e3"; }, "'1e3'"},
-       {[](auto& f) { f.metadata["optimizer.steps"] = "99999999999999999999"; }, "9999"}};
+       {[](auto& f) { f.metadata.erase("adam.steps.b"); }, "adam.steps.b"},
+       {[](auto& f) { f.metadata["adam.steps.b"] = ""; }, "adam.steps.b"},
+       {[](auto& f) { f.metadata["adam.steps.b"] = "-1"; }, "'-1'"},
+       {[](auto& f) { f.metadata["adam.steps.b"] = "three"; }, "'three'"},
+       {[](auto& f) { f.metadata["adam.steps.b"] = "3 steps"; }, "'3 steps'"},
+       {[](auto& f) { f.metadata["adam.steps.b"] = "1e3"; }, "'1e3'"},
+       {[](auto& f) { f.metadata["adam.steps.b"] = "99999999999999999999"; }, "9999"}};
   for (const auto& [change, message] : changes) {
     Parameter<double> a("a", 1.0), b("b", Tensor<double>({2}, {2, 3}));
     Adam<double> adam({&a, &b});
@@ -277,7 +346,8 @@ TEST(Checkpoint, OfAnOptimizerNamesItsTensorsAfterTheParameters) {
   for (const auto& entry : file.tensors) names.push_back(entry.first);
   EXPECT_EQ(names, (std::vector<std::string>{"adam.m.encoder.weight", "adam.v.encoder.weight",
                                              "sgd.velocity.encoder.weight"}));
-  EXPECT_EQ(file.metadata.at("optimizer.steps"), "0");
+  EXPECT_EQ(file.metadata.at("adam.steps.encoder.weight"), "0");
+  EXPECT_EQ(file.metadata.at("sgd.steps.encoder.weight"), "0");
 }
 
 // Their states would be saved under one name, the second over the first.
