@@ -1,13 +1,14 @@
-// Lesson 01: principal component analysis, and the matrix product under it.
+// Lesson 01: principal component analysis.
 #include <algorithm>
 #include <cmath>
-#include <string>
+#include <map>
+#include <numbers>
+#include <optional>
 #include <vector>
 
 #include <fmt/core.h>
 
 #include "lessons/01_pca/figures.hpp"
-#include "lessons/01_pca/ladder.hpp"
 #include "lessons/01_pca/model.hpp"
 #include "lessons/common/fashion_mnist.hpp"
 #include "lessons/common/toy.hpp"
@@ -17,77 +18,67 @@
 #include "tensor/error.hpp"
 #include "tensor/io/safetensors.hpp"
 #include "tensor/layout.hpp"
+#include "tensor/linalg.hpp"
 #include "tensor/map.hpp"
 #include "tensor/matmul.hpp"
-#include "tensor/parallel.hpp"
 #include "tensor/random.hpp"
 #include "tensor/reduce.hpp"
 
 namespace gradus::lesson01 {
 namespace {
 
-// ---- How fast two matrices can be multiplied ---------------------------------------------------
+// ---- Four points in a plane, worked on paper ----------------------------------------------------
 
-struct Ladder {
-  std::vector<Rung> rungs;    // the slowest first
-  double peak;                // what no product can exceed on one thread, in GFLOP/s
-  double peak_threaded;       // and on all
-  double largest_difference;  // between any rung's product and the library's
-};
-
-// Multiplies two (n, n) matrices on every rung.
-Ladder measure_ladder(const Tensor<float>& a, const Tensor<float>& b) {
-  struct Loops {
-    const char* name;
-    void (*multiply)(const float*, const float*, float*, Index);
-  };
-
-  const Index n = a.extent(0);
-  const double operations = 2.0 * n * n * n;
-  const Tensor<float> product = matmul(a, b);
-  Tensor<float> c({n, n});
-  std::vector<Rung> rungs;
-  double largest_difference = 0;
-  for (const Loops& loops : {Loops{"naive", ladder::naive}, Loops{"reordered", ladder::reordered},
-                             Loops{"blocked", ladder::blocked}, Loops{"packed", ladder::packed}}) {
-    const double speed = ladder::gflops(operations, [&] {
-      loops.multiply(a.data(), b.data(), c.mutable_data(), n);
-    });
-    rungs.push_back({loops.name, speed});
-    const double difference = max(abs(c - product)).item();
-    largest_difference = std::max(largest_difference, difference);
-  }
-
-  auto library = [&] { return ladder::gflops(operations, [&] { matmul(a, b); }); };
-  ladder::on_one_thread([&] { rungs.push_back({"library", library()}); });
-  rungs.push_back({"threaded", library()});
-  const double peak = ladder::peak_gflops(1);
-  const double peak_threaded = ladder::peak_gflops(num_threads());
-  return {rungs, peak, peak_threaded, largest_difference};
+// A line through a point, in the direction (x, y), as a PCA of one component.
+Pca<double> line_through(const Tensor<double>& point, double x, double y) {
+  const double length = std::hypot(x, y);
+  return {point, Tensor<double>({1, 2}, {x / length, y / length}), {}};
 }
 
-void climb_the_ladder(kit::Lesson& lesson) {
-  constexpr Index n = 768;
-  Rng rng(lesson.options().seed);
-  // Whole numbers, whose sums are exact: every rung has to give the same bits.
-  auto whole_numbers = [&] {
-    return map(rng.normal<float>({n, n}), [](float v) { return std::round(3 * v); });
-  };
-  const Tensor<float> a = whole_numbers();
-  const Tensor<float> b = whole_numbers();
-  const Ladder measured = measure_ladder(a, b);
-
-  fmt::print("\nGFLOP/s of a product of two {0} x {0} matrices:\n", n);
-  for (const Rung& rung : measured.rungs) {
-    fmt::print("  {:<10}{:>6}\n", rung.name, two_digits(rung.speed));
-    lesson.report("speed_" + rung.name, rung.speed, "GFLOP/s");
+// Along any direction: what is kept, by the formula with the eigenvalues 6, along (2, 1), and 1,
+// along (-1, 2); what is lost, by the points themselves.
+void turn_the_line(kit::Lesson& lesson, const Tensor<double>& mean, const Tensor<double>& x) {
+  std::vector<Direction> directions;
+  double largest_gap = 0;
+  for (int degrees = -90; degrees <= 90; degrees += 2) {
+    const double angle = degrees * std::numbers::pi / 180;
+    const double c = std::cos(angle);
+    const double s = std::sin(angle);
+    const double along_1 = (2 * c + s) / std::sqrt(5);
+    const double along_2 = (2 * s - c) / std::sqrt(5);
+    const double kept = 6 * along_1 * along_1 + along_2 * along_2;
+    const double lost = line_through(mean, c, s).residual(x, 1);
+    directions.push_back({static_cast<double>(degrees), kept, lost});
+    largest_gap = std::max(largest_gap, std::abs(kept + lost - 7));
   }
-  fmt::print("  {:<10}{:>6} on one thread, {} on {}\n\n", "peak", two_digits(measured.peak),
-             two_digits(measured.peak_threaded), num_threads());
-  lesson.report("speed_peak", measured.peak, "GFLOP/s");
-  lesson.report("speed_peak_threaded", measured.peak_threaded, "GFLOP/s");
-  lesson.check("ladder_largest_difference", measured.largest_difference, "", kit::Expected{0, 0});
-  draw_ladder(lesson, measured.rungs, measured.peak, measured.peak_threaded);
+  lesson.check("paper_kept_and_lost_less_7", largest_gap, "", kit::Expected{0, 1e-12});
+  draw_directions(lesson, directions);
+}
+
+// The best line through the origin belongs to E[x x^T] = S + mean mean^T = [21 14; 14 11], whose
+// smaller eigenvalue is 16 - sqrt(221). The line of least squares in the second coordinate has the
+// slope 2 / 5; it keeps v^T S v = 173 / 29 of 7.
+void try_other_lines(kit::Lesson& lesson, const Tensor<double>& mean, const Tensor<double>& x) {
+  const Tensor<double> origin({2});
+  const auto [values, vectors] = symmetric_eigen(matmul_tn(x, x) / 4.0);
+  const Pca<double> through_origin = line_through(origin, vectors(0, 0), vectors(0, 1));
+  const Pca<double> regression = line_through(mean, 5, 2);
+  lesson.check("paper_error_through_origin", through_origin.residual(x, 1), "",
+               kit::Expected{16 - std::sqrt(221), 1e-12});
+  lesson.check("paper_error_of_regression", regression.residual(x, 1), "",
+               kit::Expected{30.0 / 29, 1e-12});
+}
+
+// The mean of the points is (4, 3), and their covariance S = [5 2; 2 2].
+void work_on_paper(kit::Lesson& lesson) {
+  const Tensor<double> x({4, 2}, {7, 5, 5, 3, 3, 1, 1, 3});  // (N, D)
+  const Pca<double> pca = fit_pca(x);
+  lesson.check("paper_variance_1", pca.variances(0), "", kit::Expected{6, 1e-12});
+  lesson.check("paper_variance_2", pca.variances(1), "", kit::Expected{1, 1e-12});
+  lesson.check("paper_error_k1", pca.residual(x, 1), "", kit::Expected{1, 1e-12});
+  draw_four_points(lesson, pca, x);
+  turn_the_line(lesson, pca.mean, x);
+  try_other_lines(lesson, pca.mean, x);
 }
 
 // ---- Five dimensions, where every number is known on paper -------------------------------------
@@ -170,6 +161,18 @@ void find_the_total_variance(kit::Lesson& lesson, const Pca<double>& pca,
                kit::when(full, {fashion_mnist::kVarianceOfAPixel, 5e-9}));
 }
 
+// How many components keep a share of the variance, at the least.
+Index components_for(const Pca<double>& pca, double share) {
+  const double wanted = share * sum(pca.variances).item();
+  double kept = 0;
+  Index k = 0;
+  while (kept < wanted && k < pca.variances.size()) {
+    kept += pca.variances(k);
+    ++k;
+  }
+  return k;
+}
+
 // What is lost on the images of the fit is the sum of the dropped eigenvalues.
 void lose_what_was_dropped(kit::Lesson& lesson, const Pca<double>& pca,
                            const Tensor<double>& train) {
@@ -181,29 +184,33 @@ void lose_what_was_dropped(kit::Lesson& lesson, const Pca<double>& pca,
     const double kept = sum(slice(pca.variances, 0, 0, k)).item();
     lesson.report(fmt::format("kept_by_k{}", k), 100 * kept / total, "%");
   }
+  for (int percent : {50, 90, 95, 99})
+    lesson.report(fmt::format("components_for_{}_percent", percent),
+                  static_cast<double>(components_for(pca, percent / 100.0)), "");
   if (pixels < 50) return;
   const double dropped = sum(slice(pca.variances, 0, 50, pixels)).item();
   lesson.check("residual_k50", pca.residual(train, 50), "", kit::Expected{dropped, 1e-8 * total});
   lesson.report("training_error_k50", dropped * per_pixel, "per pixel");
 }
 
-// On images that the fit has not seen.
-void measure_the_test_error(kit::Lesson& lesson, const Pca<double>& pca, const Tensor<double>& test,
-                            bool full) {
-  struct Known {
-    Index k;
-    double error;
-  };
-
+// On images that the fit has not seen, per pixel.
+std::vector<TestError> measure_the_test_error(kit::Lesson& lesson, const Pca<double>& pca,
+                                              const Tensor<double>& test, bool full) {
+  const std::map<Index, double> known = {{2, fashion_mnist::kPcaTestError2},
+                                         {20, fashion_mnist::kPcaTestError20},
+                                         {32, fashion_mnist::kPcaTestError32},
+                                         {50, fashion_mnist::kPcaTestError50}};
   const Index pixels = test.extent(1);
-  const double per_pixel = 1 / static_cast<double>(pixels);
-  for (const Known& known :
-       {Known{2, fashion_mnist::kPcaTestError2}, Known{20, fashion_mnist::kPcaTestError20},
-        Known{32, fashion_mnist::kPcaTestError32}, Known{50, fashion_mnist::kPcaTestError50}}) {
-    if (known.k > pixels) continue;
-    lesson.check(fmt::format("test_error_k{}", known.k), pca.residual(test, known.k) * per_pixel,
-                 "per pixel", kit::when(full, {known.error, 5e-7}));
+  std::vector<TestError> errors;
+  for (Index k : {1, 2, 5, 10, 20, 32, 50, 200}) {
+    if (k > pixels) continue;
+    const double error = pca.residual(test, k) / static_cast<double>(pixels);
+    std::optional<kit::Expected> expected;
+    if (full && known.contains(k)) expected = kit::Expected{known.at(k), 5e-7};
+    lesson.check(fmt::format("test_error_k{}", k), error, "per pixel", expected);
+    errors.push_back({k, error});
   }
+  return errors;
 }
 
 // Between -1 and 1; 0 where one of the two does not vary.
@@ -228,22 +235,23 @@ void doubt_independence(kit::Lesson& lesson, const Pca<double>& pca, const Tenso
 void run(kit::Lesson& lesson) {
   const kit::ImageData data = kit::load_images(lesson);
   require_use(data);
-  climb_the_ladder(lesson);
+  work_on_paper(lesson);
   lose_what_paper_says(lesson);
 
   const Tensor<double> train = exact_pixels(data.train_images);  // (N, D)
   const Tensor<double> test = exact_pixels(data.test_images);    // (M, D)
-  const Pca<double> pca = fit_images(lesson, train);
-  draw_scree(lesson, pca);
-  draw_components(lesson, pca, data);
-  draw_reconstructions(lesson, pca, test, data);
-  draw_map(lesson, pca, test, data);
-
   const bool full = data.is_full_fashion_mnist();
+  const Pca<double> pca = fit_images(lesson, train);
   find_the_total_variance(lesson, pca, train, full);
   lose_what_was_dropped(lesson, pca, train);
-  measure_the_test_error(lesson, pca, test, full);
+  const std::vector<TestError> errors = measure_the_test_error(lesson, pca, test, full);
   doubt_independence(lesson, pca, train);
+
+  draw_scree(lesson, pca);
+  draw_components(lesson, pca, data);
+  draw_walks(lesson, pca, data);
+  draw_reconstructions(lesson, pca, test, data, errors);
+  draw_map(lesson, pca, test, data);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 
 // Principal component analysis: the linear code that loses least.
 //
-//     N examples, D dimensions, k components
+//     N examples, D dimensions, the first k components
 namespace gradus::lesson01 {
 
 // The mean of N examples and the principal axes of their covariance, widest first.

@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include "lessons/01_pca/ladder.hpp"
 #include "lessons/01_pca/model.hpp"
 #include "lessons/common/toy.hpp"
 #include "tensor/io/idx.hpp"
@@ -119,46 +118,86 @@ TEST(Pca, ImagesAreStoredRowByRow) {
   EXPECT_EQ(x.reshape({3, 784})(2, 147), 1715);
 }
 
-// Whole numbers, whose sums are exact in any order.
-TEST(Ladder, EveryRungIsTheSameProduct) {
-  Rng rng(7);
-  constexpr Index n = 64;
-  auto whole_numbers = [&] {
-    return map(rng.normal<double>({n, n}), [](double v) { return std::round(3 * v); });
-  };
-  const Tensor<double> a = whole_numbers();
-  const Tensor<double> b = whole_numbers();
-  const std::vector<double> expected = matmul_naive(a, b).to_vector();
-  for (auto multiply : {ladder::naive<double>, ladder::reordered<double>, ladder::blocked<double>,
-                        ladder::packed<double>}) {
-    Tensor<double> c = full<double>({n, n}, -1e9);  // what was there before must not matter
-    multiply(a.data(), b.data(), c.mutable_data(), n);
-    EXPECT_EQ(c.to_vector(), expected);
-  }
-  EXPECT_EQ(matmul(a, b).to_vector(), expected);
+// (7, 5), (5, 3), (3, 1), (1, 3) have the mean (4, 3) and the covariance [5 2; 2 2], which takes
+// (2, 1) to (12, 6) and (-1, 2) to itself. Along (2, 1) / sqrt 5 the codes are 8, 2, -4 and -6, by
+// sqrt 5; the points that they stand for are (4, 3) + (8, 2, -4, -6) (2, 1) / 5.
+TEST(Pca, FitsFourPointsAsOnPaper) {
+  const Tensor<double> x({4, 2}, {7, 5, 5, 3, 3, 1, 1, 3});
+  const Pca<double> pca = fit_pca(x);
+  EXPECT_NEAR(pca.mean(0), 4, 1e-14);
+  EXPECT_NEAR(pca.mean(1), 3, 1e-14);
+  EXPECT_NEAR(pca.variances(0), 6, 1e-13);
+  EXPECT_NEAR(pca.variances(1), 1, 1e-13);
+
+  const Tensor<double> code = pca.encode(x, 1);
+  const double sign = pca.components(0, 0) > 0 ? 1 : -1;
+  const double codes[] = {8, 2, -4, -6};
+  for (Index n = 0; n < 4; ++n) EXPECT_NEAR(sign * code(n, 0), codes[n] / std::sqrt(5), 1e-13);
+  const Tensor<double> nearest({4, 2}, {7.2, 4.6, 4.8, 3.4, 2.4, 2.2, 1.6, 1.8});
+  EXPECT_LT(max(abs(pca.decode(code) - nearest)).item(), 1e-13);
+  EXPECT_NEAR(pca.residual(x, 1), 1, 1e-13);  // (0.2 + 0.2 + 1.8 + 1.8) / 4
 }
 
-TEST(Ladder, TakesWholeTilesOnly) {
-  const std::vector<double> a(20 * 20), b(20 * 20);
-  std::vector<double> c(20 * 20);
-  for (auto multiply : {ladder::blocked<double>, ladder::packed<double>}) {
-    try {
-      multiply(a.data(), b.data(), c.data(), 20);
-      FAIL() << "no error";
-    } catch (const Error& error) {
-      EXPECT_STREQ(error.what(), "ladder: tiles of 4 x 16 do not cover a matrix of 20 x 20");
-    }
+// The mean of |P (x - m)|^2 is that of |P (x - mean)|^2, and |P (mean - m)|^2 more, where P takes
+// what is off the plane.
+TEST(Pca, APlaneBesideTheMeanLosesTheDistanceMore) {
+  Rng rng(8);
+  const Tensor<double> x = toy_points(kToyVariances, 300, rng) + 3.0;
+  const Pca<double> pca = fit_pca(x);
+  const Tensor<double> shift = rng.normal<double>({5});
+  Pca<double> beside = pca;
+  beside.mean = pca.mean + shift;
+  double off = 0;
+  for (Index i = 2; i < 5; ++i) {
+    const double along = sum(shift * slice(pca.components, 0, i, i + 1)).item();
+    off += along * along;
   }
+  EXPECT_GT(off, 0.1);
+  EXPECT_NEAR(beside.residual(x, 2), 1.75 + off, 1e-11);
 }
 
-// 12 sums s_i <- a s_i + a from s_i = i: with a = 1 all of them are 66 + 12 m after m steps, with
-// a = 1/2 they are 66 / 2 + 12 / 2 = 39 after one.
-TEST(Ladder, ThePeakIsTwelveSumsThatDiffer) {
-  const volatile float one = 1;
-  const volatile float half = 0.5f;
-  EXPECT_EQ(ladder::multiply_adds(0, one), 66);
-  EXPECT_EQ(ladder::multiply_adds(3, one), 102);
-  EXPECT_EQ(ladder::multiply_adds(1, half), 39);
+// The variance along u is sum_i l_i (u . u_i)^2.
+TEST(Pca, ADirectionsVarianceIsAnAverageOfEigenvalues) {
+  Rng rng(9);
+  const Tensor<double> x = toy_points(kToyVariances, 300, rng) + 3.0;
+  const Pca<double> pca = fit_pca(x);
+  const Tensor<double> u = slice(random_basis(5, rng), 0, 0, 1);  // (1, D)
+  const double variance = mean(square(matmul_nt(x - pca.mean, u))).item();
+  const Tensor<double> weights = square(matmul_nt(u, pca.components)).reshape({5});
+  EXPECT_NEAR(sum(weights).item(), 1, 1e-13);
+  EXPECT_NEAR(variance, sum(weights * pca.variances).item(), 1e-11);
+}
+
+// The centred points are A diag(s) V^T with s_i = sqrt(N l_i), where V has the components as its
+// columns and the columns of A are orthonormal: the singular value decomposition.
+TEST(Pca, IsTheSingularValueDecomposition) {
+  Rng rng(10);
+  const Tensor<double> x = toy_points(kToyVariances, 40, rng) + 3.0;
+  const Pca<double> pca = fit_pca(x);
+  const Tensor<double> s = sqrt(pca.variances * 40.0);
+  const Tensor<double> a = pca.encode(x, 5) / s;
+  EXPECT_LT(max(abs(matmul_tn(a, a) - identity<double>(5))).item(), 1e-12);
+  EXPECT_LT(max(abs(matmul(a * s, pca.components) - (x - pca.mean))).item(), 1e-12);
+}
+
+// With the dimensions in another order, the same in all points, the components have theirs in it
+// too. Here: from last to first.
+TEST(Pca, ShufflingTheDimensionsChangesNoNumber) {
+  Rng rng(11);
+  const Tensor<double> x = toy_points(kToyVariances, 60, rng) + 3.0;
+  std::vector<double> numbers;
+  for (Index n = 0; n < 60; ++n)
+    for (Index d = 0; d < 5; ++d) numbers.push_back(x(n, 4 - d));
+  const Tensor<double> shuffled({60, 5}, numbers);
+  const Pca<double> before = fit_pca(x);
+  const Pca<double> after = fit_pca(shuffled);
+  EXPECT_LT(max(abs(after.variances - before.variances)).item(), 1e-12);
+  EXPECT_NEAR(after.residual(shuffled, 2), before.residual(x, 2), 1e-12);
+  for (Index i = 0; i < 5; ++i) {
+    const double sign = after.components(i, 0) * before.components(i, 4) > 0 ? 1 : -1;
+    for (Index d = 0; d < 5; ++d)
+      EXPECT_NEAR(after.components(i, d), sign * before.components(i, 4 - d), 1e-11);
+  }
 }
 
 }  // namespace
