@@ -6,14 +6,14 @@
 #include <thread>
 #include <vector>
 
-#include "lessons/01_pca/ladder.hpp"
+#include "lessons/90_matrix_product/instruments.hpp"
 #include "tests/benchmarks/timing.hpp"
 
 // The most that this processor's arithmetic can do in float: multiplications and additions, fused
 // where it fuses them, on its widest vectors, with all operands in registers.
 namespace gradus::benchmarks {
-using lesson01::ladder::kVectorBytes;
-constexpr int kChains = lesson01::ladder::kSums;
+using lesson90::kVectorBytes;
+constexpr int kChains = lesson90::kSums;
 constexpr int kLanes = kVectorBytes / sizeof(float);
 typedef float Vector __attribute__((vector_size(kVectorBytes)));
 

@@ -1,16 +1,14 @@
 #pragma once
 #include <algorithm>
-#include <chrono>
 #include <vector>
 
 #include "tensor/error.hpp"
-#include "tensor/parallel.hpp"
 #include "tensor/shape.hpp"
 
-// One matrix product, c = a b for row-major (n, n), written four times. All do the same 2 n^3
-// operations, in the same order for each number of c, and differ in what they ask of the memory.
-// The library's matmul is the fifth.
-namespace gradus::lesson01::ladder {
+// One matrix product, c = a b for row-major (n, n), written in several ways. All do the same 2 n^3
+// operations, in the same order for each number of c, and differ in what waits for what and in what
+// they ask of the memory. The library's matmul is one way more.
+namespace gradus::lesson90 {
 
 // By the definition. The innermost loop walks down a column of b, n numbers from step to step.
 template <class T> void naive(const T* a, const T* b, T* c, Index n) {
@@ -18,6 +16,16 @@ template <class T> void naive(const T* a, const T* b, T* c, Index n) {
     for (Index j = 0; j < n; ++j) {
       T sum = 0;
       for (Index k = 0; k < n; ++k) sum += a[i * n + k] * b[k * n + j];
+      c[i * n + j] = sum;
+    }
+}
+
+// The same with the transpose of b, whose rows are the columns of b: a walk along two rows.
+template <class T> void naive_along_rows(const T* a, const T* b_transposed, T* c, Index n) {
+  for (Index i = 0; i < n; ++i)
+    for (Index j = 0; j < n; ++j) {
+      T sum = 0;
+      for (Index k = 0; k < n; ++k) sum += a[i * n + k] * b_transposed[j * n + k];
       c[i * n + j] = sum;
     }
 }
@@ -37,7 +45,8 @@ constexpr Index kColumns = 16;
 // Throws Error unless tiles cover all of c.
 inline void require_whole_tiles(Index n) {
   if (n % kRows != 0 || n % kColumns != 0)
-    fail("ladder: tiles of {} x {} do not cover a matrix of {} x {}", kRows, kColumns, n, n);
+    fail("matrix product: tiles of {} x {} do not cover a matrix of {} x {}", kRows, kColumns, n,
+         n);
 }
 
 // Tile by tile of c. A tile's sums stay in registers while k runs, and each number that is loaded
@@ -82,69 +91,4 @@ template <class T> void packed(const T* a, const T* b, T* c, Index n) {
   }
 }
 
-// Calls f such that all that it computes is computed by one thread: a piece of a parallel loop does
-// not divide the loops inside it again, so f runs as the first of two pieces, the other idle.
-template <class F> void on_one_thread(F f) {
-  parallel_for(2, 1, [&](Index piece, Index) {
-    if (piece == 0) f();
-  });
-}
-
-// The speed of f, which does that many operations, in GFLOP/s: the best of the runs that begin
-// within a fraction of a second.
-template <class F> double gflops(double operations, F f) {
-  using Seconds = std::chrono::duration<double>;
-  double best = 0;
-  Seconds total{};
-  while (total.count() < 0.15) {
-    const auto start = std::chrono::steady_clock::now();
-    f();
-    const Seconds run = std::chrono::steady_clock::now() - start;
-    best = std::max(best, 1e-9 * operations / run.count());
-    total += run;
-  }
-  return best;
-}
-
-#if defined(__AVX512F__)
-constexpr int kVectorBytes = 64;
-#elif defined(__AVX__)
-constexpr int kVectorBytes = 32;
-#else
-constexpr int kVectorBytes = 16;
-#endif
-
-constexpr int kSums = 12;
-
-// Multiply-adds of whole vector registers that wait neither for memory nor for each other: 2 kSums
-// operations a step for each number in a register. They begin with different numbers, and with a
-// factor and a term of which the compiler knows nothing, or it would see that fewer are enough.
-inline float multiply_adds(Index steps, const volatile float& opaque) {
-  const float factor = opaque;
-  const float term = opaque;
-  typedef float Vector __attribute__((vector_size(kVectorBytes)));
-  Vector sums[kSums];
-  for (int i = 0; i < kSums; ++i) sums[i] = Vector{} + static_cast<float>(i);
-
-  for (Index step = 0; step < steps; ++step)
-    for (Vector& sum : sums) sum = sum * factor + term;
-
-  Vector total = {};
-  for (const Vector& sum : sums) total += sum;
-  return total[0];
-}
-
-// What no product can exceed, in GFLOP/s, on so many threads.
-inline double peak_gflops(int threads) {
-  constexpr Index kSteps = 200'000;
-  constexpr double kOperations = 2.0 * kSums * kVectorBytes / sizeof(float) * kSteps;
-  const Index pieces = threads == 1 ? 1 : 8 * threads;
-  return gflops(kOperations * static_cast<double>(pieces), [=] {
-    parallel_for(pieces, 1, [](Index, Index) {
-      volatile float one = 1;
-      one = multiply_adds(kSteps, one);
-    });
-  });
-}
-
-}  // namespace gradus::lesson01::ladder
+}  // namespace gradus::lesson90
