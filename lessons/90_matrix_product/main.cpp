@@ -181,7 +181,7 @@ void vary_the_size(kit::Lesson& lesson, const Processor& processor) {
 }
 
 void run(kit::Lesson& lesson) {
-  constexpr Index n = 768;
+  const Index n = lesson.options().quick ? 384 : 768;
   const Processor processor = measure_processor(lesson, n);
   climb_the_ladder(lesson, processor, n);
   vary_the_size(lesson, processor);
