@@ -22,10 +22,12 @@ std::string html(const std::string& text) {
       result += "&gt;";
     else if (c == '\n')
       result += "<br/>";
+    else if (c == '\\')
+      result += "\\\\";  // \N would be the node's name, also between < and >
     else
       result += c;
   }
-  return result;
+  return result.empty() ? " " : result;  // nothing at all is a syntax error
 }
 
 namespace {
@@ -40,6 +42,16 @@ constexpr const char* kStyle = R"(
   edge [color="#666666", penwidth=1.4, arrowsize=0.8, fontname="DejaVu Sans", fontsize=13];
 )";
 
+// The text that stands between double quotes in DOT: \" is " and \\ is \ there.
+std::string unescaped(const std::string& text) {
+  std::string result;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 1 < text.size()) ++i;
+    result += text[i];
+  }
+  return result;
+}
+
 // "mul ()\nvalue = 3\ngradient = 12" as lines of their own look: the operation bold, the gradient
 // in colour, and nothing for the shape of a scalar.
 std::string styled(const std::string& label) {
@@ -50,7 +62,7 @@ std::string styled(const std::string& label) {
     std::string line = label.substr(begin, end - begin);
     begin = end + 2;
     if (first && line.ends_with(" ()")) line.resize(line.size() - 3);
-    line = html(line);
+    line = html(unescaped(line));
     if (first)
       result += fmt::format("<b>{}</b>", line);
     else if (line.starts_with("gradient"))

@@ -170,10 +170,52 @@ TEST_F(KitDiagram, TakesTextsAsTheyAre) {
   diagram.node("two", "two\nlines", Diagram::kNothing);
   diagram.edge(words, "two", words);
   EXPECT_THAT(dot_of(diagram),
-              AllOf(HasSubstr("&lt;b&gt; &amp; \"x\" \\N"), HasSubstr("two<br/>lines")));
+              AllOf(HasSubstr("&lt;b&gt; &amp; \"x\" \\\\N"), HasSubstr("two<br/>lines")));
   if (is_installed("dot -V")) {
     EXPECT_THAT(said, Not(HasSubstr("Not drawn")));
   }
+}
+
+// What Graphviz makes of a text, not only what it is given: \N is the name of a node to it.
+TEST_F(KitDiagram, ShowsBackslashesAsTheyAre) {
+  if (!is_installed("dot -V")) GTEST_SKIP() << "Graphviz is not installed";
+  Diagram diagram({.title = "title \\G"});
+  diagram.node("first", "node \\N \\n", Diagram::kStep);
+  diagram.node("second", "b", Diagram::kStep);
+  diagram.edge("first", "second", "edge \\E");
+  diagram.plate("plate \\G", {"second"});
+  dot_of(diagram);
+  const std::string dot = made("diagram.dot").string(), svg = made("diagram.svg").string();
+  ASSERT_EQ(std::system(("dot -Tsvg -o '" + svg + "' '" + dot + "'").c_str()), 0);
+  EXPECT_THAT(io::read_file(svg), AllOf(HasSubstr("title \\G"), HasSubstr("node \\N \\n"),
+                                        HasSubstr("edge \\E"), HasSubstr("plate \\G")));
+}
+
+TEST_F(KitDiagram, IsDrawnWithoutTexts) {
+  Diagram diagram({});
+  diagram.node("a", "", Diagram::kNothing);
+  diagram.node("b", "", Diagram::kLatent);
+  diagram.edge("a", "b");
+  diagram.plate("", {"b"});
+  dot_of(diagram);
+  if (is_installed("dot -V")) {
+    EXPECT_THAT(said, Not(HasSubstr("Not drawn")));
+  }
+}
+
+TEST_F(KitDiagram, AndSketchAreTextsWithAdviceWithoutTheirPrograms) {
+  const Environment path("PATH", directory_.string());
+  Diagram diagram({.title = "A diagram"});
+  diagram.node("a", "a", Diagram::kLatent);
+  EXPECT_THAT(dot_of(diagram), StartsWith("digraph {"));
+  EXPECT_THAT(said, HasSubstr("dot is not installed"));
+
+  Sketch sketch({.title = "A sketch"});
+  sketch.dots({{0, 0}});
+  const Outcome outcome = run({}, [&](Lesson& lesson) { sketch.draw(lesson, "sketch"); });
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("gnuplot is not installed"));
+  EXPECT_THAT(io::read_file(made("sketch.gp")), HasSubstr("'A sketch'"));
 }
 
 TEST_F(KitDiagram, RefusesNodesThatAreNotThereOrThereTwice) {
