@@ -14,46 +14,50 @@ namespace gradus::lesson03 {
 // A tape from nothing, for single numbers: everything that is needed, and nothing else.
 namespace tiny {
 
-// What a result owes to one of its inputs: that input's place on the tape, and d result / d input.
+// From a number to one that it was computed from.
 struct Edge {
-  Index input;
-  double slope;
+  Index input;   // the place of that one on the tape
+  double slope;  // d number / d input
 };
 
-// Every number in the order in which it was computed, as the edges to what it was computed from.
+// The edges of every number, in the order in which the numbers were computed.
 struct Tape {
   std::vector<std::vector<Edge>> nodes;
 
-  // d y / d node, for every node up to y.
-  std::vector<double> backward(Index y) const {
-    std::vector<double> gradient(y + 1, 0.0);
-    gradient[y] = 1;
-    for (Index node = y; node >= 0; --node)
+  // d z / d node, for every node up to z.
+  std::vector<double> backward(Index z) const {
+    std::vector<double> gradient(z + 1, 0.0);
+    gradient[z] = 1;
+    for (Index node = z; node >= 0; --node)
       for (const Edge& edge : nodes[node]) gradient[edge.input] += gradient[node] * edge.slope;
     return gradient;
   }
 };
 
-// A number that remembers its place on a tape.
+// A number that knows its place on a tape.
 struct Number {
   double value;
   Index node;
   Tape* tape;
 };
 
+// Writes a number down. One without edges is an input.
 inline Number record(Tape& tape, double value, std::vector<Edge> edges = {}) {
   tape.nodes.push_back(std::move(edges));
   return {value, std::ssize(tape.nodes) - 1, &tape};
 }
 
+// z = x + y   dz/dx = 1   dz/dy = 1
 inline Number operator+(const Number& x, const Number& y) {
   return record(*x.tape, x.value + y.value, {{x.node, 1}, {y.node, 1}});
 }
 
+// z = x y   dz/dx = y   dz/dy = x
 inline Number operator*(const Number& x, const Number& y) {
   return record(*x.tape, x.value * y.value, {{x.node, y.value}, {y.node, x.value}});
 }
 
+// z = e^x   dz/dx = z
 inline Number exp(const Number& x) {
   const double z = std::exp(x.value);
   return record(*x.tape, z, {{x.node, z}});
@@ -77,13 +81,14 @@ template <class T> Var<T> wrong_softmax(const Var<T>& x) {
 }
 
 // The Gaussian of lesson 02 in D dimensions, x ~ N(0, C) with C = W W^T + s^2 I, made of parameters
-// that a gradient can move. Its q directions are the columns of W.
+// that a gradient can move. Its K directions are the columns of W.
 template <class T> struct PpcaModel {
-  Parameter<T> weights;  // W: (D, q)
+  Parameter<T> weights;  // W: (D, K)
   Parameter<T> log_var;  // ln s^2: ()
 
-  PpcaModel(Index dimensions, Index q, Rng& rng)
-      : weights("weights", rng.normal<T>({dimensions, q}) * T(0.1)),
+  // W begins near 0, where there is no direction yet, and s^2 at 1.
+  PpcaModel(Index d, Index k, Rng& rng)
+      : weights("weights", rng.normal<T>({d, k}) * T(0.001)),
         log_var("log_var", Tensor<T>(Shape{})) {}
 
   // -1/N sum_n ln p(x_n) = 1/2 (D ln 2 pi + ln |C| + tr(C^-1 S)) for centred points whose

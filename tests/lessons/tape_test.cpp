@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "autograd/gradcheck.hpp"
 #include "lessons/01_pca/model.hpp"
+#include "lessons/02_ppca/model.hpp"
 #include "lessons/03_tape/instruments.hpp"
 #include "lessons/03_tape/model.hpp"
 #include "lessons/common/toy.hpp"
@@ -60,6 +62,113 @@ TEST(TinyTape, AgreesWithTheRealOne) {
     EXPECT_NEAR(gradient[x.node], g[0].item(), 1e-13 * std::abs(g[0].item()));
     EXPECT_NEAR(gradient[y.node], g[1].item(), 1e-13 * std::abs(g[1].item()));
   }
+}
+
+// The rows of the lesson's table, in the order of the sweep.
+TEST(TinyTape, ShowsItsSweepNodeByNode) {
+  tiny::Tape tape;
+  const tiny::Number x = record(tape, 1.5);
+  const tiny::Number y = record(tape, 3);
+  const tiny::Number s = x * y + x;
+  s* s;
+  const std::string table = sweep_table(tape, {"x", "y", "p", "s", "z"});
+  EXPECT_THAT(table, HasSubstr("\ns     12        12 x 1 = 12 to p, 12 x 1 = 12 to x"));
+  EXPECT_THAT(table, HasSubstr("\np     12        12 x 3 = 36 to x, 12 x 1.5 = 18 to y"));
+  EXPECT_LT(table.find("\ns "), table.find("\np "));
+  EXPECT_THAT(table.substr(table.find("\nx ")), HasSubstr("   48   18   12   12    1\n"));
+}
+
+// Exercise 1: who overwrites where gradients belong added keeps the last of them. s gets 6 in place
+// of 6 + 6; x gets 6 from the sum, and then 6 * 3 from the product in its place.
+TEST(TinyTape, GivesEighteenWhereGradientsAreOverwritten) {
+  tiny::Tape tape;
+  const tiny::Number x = record(tape, 1.5);
+  const tiny::Number y = record(tape, 3);
+  const tiny::Number s = x * y + x;
+  const tiny::Number z = s * s;
+  std::vector<double> gradient(z.node + 1, 0.0);
+  gradient[z.node] = 1;
+  for (Index node = z.node; node >= 0; --node)
+    for (const tiny::Edge& edge : tape.nodes[node])
+      gradient[edge.input] = gradient[node] * edge.slope;
+  EXPECT_EQ(gradient[x.node], 18);
+  EXPECT_EQ(gradient[y.node], 9);
+}
+
+// Exercise 2: d ln x / dx = 1/x, 0.5 at x = 2, where the third derivative is 2 / x^3 = 0.25: the
+// difference is off by 0.25 h^2 / 6, and by rounding of up to about 1e-16 / h.
+tiny::Number log(const tiny::Number& x) {
+  return record(*x.tape, std::log(x.value), {{x.node, 1 / x.value}});
+}
+
+TEST(TinyTape, TakesALogarithm) {
+  tiny::Tape tape;
+  const tiny::Number x = record(tape, 2);
+  const tiny::Number y = log(x);
+  const double slope = tape.backward(y.node)[x.node];
+  const double h = 4e-6;
+  EXPECT_EQ(slope, 0.5);
+  EXPECT_NEAR((std::log(2 + h) - std::log(2 - h)) / (2 * h), slope, 1e-10);
+}
+
+TEST(Counted, CountsEachOperation) {
+  Counted::operations = 0;
+  const Counted x{3};
+  EXPECT_EQ((x * x + x / x - x).value, 7);
+  EXPECT_EQ(Counted::operations, 4);
+}
+
+// (x y)' = x y' + x' y.
+TEST(Dual, HasTheProductRule) {
+  const Dual z = Dual{{2}, {5}} * Dual{{3}, {7}};
+  EXPECT_EQ(z.value.value, 6);
+  EXPECT_EQ(z.slope.value, 2 * 7 + 5 * 3);
+}
+
+// d (x_1 ... x_D) / d x_i is the product of the others. A product takes D - 1 multiplications;
+// differences take 2 D products and 4 D more; a product of duals has 3 multiplications and an
+// addition, D times over; the tape has D - 1 products, with two edges each.
+TEST(CostOfAGradient, IsLinearInTheInputsBackwardsOnly) {
+  Rng rng(8);
+  for (Index d : {2, 3, 8}) {
+    std::vector<double> x;
+    for (double number : rng.normal<double>({d})) x.push_back(number);
+    const PricedGradient differences = product_by_differences(x, 1e-3);
+    const PricedGradient forward = product_forward(x);
+    const PricedGradient backward = product_backward(x);
+    for (Index i = 0; i < d; ++i) {
+      double others = 1;
+      for (Index j = 0; j < d; ++j)
+        if (j != i) others *= x[j];
+      EXPECT_NEAR(differences.gradient[i], others, 1e-11);
+      EXPECT_NEAR(forward.gradient[i], others, 1e-14);
+      EXPECT_NEAR(backward.gradient[i], others, 1e-14);
+    }
+    EXPECT_EQ(differences.operations, 2 * d * (d - 1) + 4 * d);
+    EXPECT_EQ(forward.operations, 4 * d * (d - 1));
+    EXPECT_EQ(backward.operations, 5 * (d - 1));
+    EXPECT_EQ(std::ssize(backward.gradient), d);
+  }
+}
+
+// u <- mu u + a theta, theta <- theta - eta u is the recurrence
+// theta' = (1 + mu - eta a) theta - mu theta_before, in which u does not occur.
+TEST(Descend, FollowsTheRecurrenceOfMomentum) {
+  const double a = 3;
+  const double rate = 0.2;
+  const double momentum = 0.7;
+  const auto path = descend([&](const Var<double>& theta) { return 0.5 * a * square(theta); },
+                            Tensor<double>(2.0), {.learning_rate = rate, .momentum = momentum}, 20);
+  ASSERT_EQ(path.size(), 21u);
+  EXPECT_EQ(path[0].item(), 2);
+  EXPECT_NEAR(path[1].item(), (1 - rate * a) * 2, 1e-15);
+  for (int i = 1; i < 20; ++i)
+    EXPECT_NEAR(path[i + 1].item(),
+                (1 + momentum - rate * a) * path[i].item() - momentum * path[i - 1].item(), 1e-14);
+}
+
+TEST(FactorPerStep, IsTheRootOfTheRatio) {
+  EXPECT_NEAR(factor_per_step({1, 8, 4, 2, 1}, 1, 4), 0.5, 1e-15);
 }
 
 // Each sum has two paths to the one before it, so there are 2^60 paths from the last to the first:
@@ -159,6 +268,19 @@ TEST(PpcaModel, IsARoundGaussianWhereTheWeightsAreZero) {
               2.5 * std::log(2 * M_PI * 1.7) + 7.75 / (2 * 1.7), 1e-12);
 }
 
+// 1/N sum_n y_n^T C^-1 y_n = tr(C^-1 S): the loss is lesson 02's log-likelihood, which goes through
+// the K x K matrix, on average over the points.
+TEST(PpcaModel, HasTheLogLikelihoodOfLesson02) {
+  Rng rng(9);
+  const Tensor<double> x = toy_points(kToyVariances, 40, rng);
+  PpcaModel<double> model(5, 2, rng);
+  model.weights.set_value(rng.normal<double>({5, 2}));
+  model.log_var.set_value(Tensor<double>(-0.4));
+  const Tensor<double> all =
+      lesson02::ppca_log_likelihood(x, model.weights.value(), Tensor<double>(std::exp(-0.4)));
+  EXPECT_NEAR(model.negative_log_likelihood(covariance(x)).item(), -mean(all).item(), 1e-12);
+}
+
 // W = U_q (L - s^2 I)^(1/2) with s^2 = 1.75 / 3 is where the gradient is zero and the
 // log-likelihood is the largest.
 TEST(PpcaModel, IsAtRestInTheClosedFormOfLesson02) {
@@ -177,6 +299,54 @@ TEST(PpcaModel, IsAtRestInTheClosedFormOfLesson02) {
   tape.backward(loss);
   EXPECT_LT(max(abs(model.weights.grad)).item(), 1e-12);
   EXPECT_LT(std::abs(model.log_var.grad.item()), 1e-12);
+}
+
+// The second derivatives at the maximum, in the coordinates in which S = diag(l). There C = diag(c)
+// with c_i = l_i for i <= K and c_j = s^2 beyond, and W has the columns r_i e_i, r_i^2 = l_i - s^2.
+// L = 1/2 (ln |C| + tr(C^-1 S)) has the differentials
+//     dL   = 1/2 tr(G dC),   G = C^-1 - C^-1 S C^-1, which is 0 for i <= K and 1/s^2 - l_j/s^4
+//     beyond, d2L  = 1/2 tr(G d2C) + 1/2 sum_ab dC_ab^2 (l_b / (c_a c_b^2) + l_a / (c_a^2 c_b) - 1
+//     / (c_a c_b)).
+// With dW = V and d ln s^2 = t, dC = V W^T + W V^T + s^2 t I and d2C = 2 V V^T + s^2 t^2 I.
+//   V_ji = v, j beyond K: dC_ij = r_i v and d2C_jj = 2 v^2, together v^2 (l_i - l_j) / (s^2 l_i).
+//   V_12 = a, V_21 = b: dC_12 = a r_2 + b r_1, together (a r_2 + b r_1)^2 / (l_1 l_2), with the
+//     eigenvalues (r_1^2 + r_2^2) / (l_1 l_2), and 0 for (r_1, -r_2), a rotation of the columns.
+//   V_ii = v_i, and t: dC_ii = 2 r_i v_i + s^2 t, dC_jj = s^2 t, and the sum of G_jj is 0; so
+//     1/2 sum_i (2 r_i v_i + s^2 t)^2 / l_i^2 + 1/2 (D - K) t^2.
+TEST(PpcaModel, HasTheCurvaturesOfTheClosedForm) {
+  const std::vector<double> l = {5, 3, 1.5, 0.8, 0.3, 0.1};
+  for (Index k : {1, 2, 3}) {
+    Rng rng(10);
+    const Tensor<double> x = toy_points(l, 300, rng);
+    const lesson02::Ppca<double> best = lesson02::fit_ppca(fit_pca(x), k);
+    PpcaModel<double> model(6, k, rng);
+    model.weights.set_value(best.w);
+    model.log_var.set_value(Tensor<double>(std::log(best.sigma2)));
+    const Tensor<double> measured = symmetric_eigen(hessian(model, covariance(x))).values;
+    const std::vector<double> expected = ppca_curvatures(l, k);
+    const Index rotations = k * (k - 1) / 2;
+    ASSERT_EQ(std::ssize(expected) + rotations, measured.size());
+    for (Index i = 0; i < measured.size(); ++i)
+      EXPECT_NEAR(measured(i), i < std::ssize(expected) ? expected[i] : 0, 1e-9) << k << " " << i;
+  }
+}
+
+// Exercise 3: the gradient with respect to W is (C^-1 - C^-1 S C^-1) W, which is 0 where W is. Only
+// the noise is fitted, and its best variance is the mean of all, 7.75 / 5.
+TEST(PpcaModel, StaysWithoutADirectionWhenItStartsThere) {
+  Rng rng(11);
+  const Tensor<double> s = toy_covariance(12);
+  PpcaModel<double> model(5, 2, rng);
+  model.weights.set_value(Tensor<double>({5, 2}));
+  nn::Sgd<double> sgd(model.parameters(), {.learning_rate = 0.1});
+  for (int i = 0; i < 600; ++i) {
+    Tape<double> tape;
+    tape.backward(model.negative_log_likelihood(s));
+    sgd.step();
+  }
+  EXPECT_NEAR(-model.negative_log_likelihood(s).item(), toy_log_likelihood(0), 1e-12);
+  EXPECT_NEAR(std::exp(model.log_var.item()), 1.55, 1e-8);
+  EXPECT_EQ(max(abs(model.weights.value())).item(), 0);
 }
 
 TEST(PpcaModel, GradientDescentReachesTheValueOfLesson02) {
