@@ -180,13 +180,14 @@ inline void draw_gap(kit::Lesson& lesson, const std::vector<Predicted>& all) {
       if (begin < 0 && gaps[step] < all[i].from) begin = step;
     }
     sketch.line(points, {.hue = i + 1});
+    sketch.text(all[i].label, fmt::format("{}: × {:.3f}", all[i].climb.name, all[i].factor),
+                {.hue = i + 1}, kit::Align::kLeft);
+    if (begin < 0) continue;  // it did not come near the top
     const double slope = std::log10(all[i].factor);
     const double height = std::log10(all[i].from) + 0.5;  // a little above the measured line
     const double steps = std::min((-12 - height) / slope, double(kSteps - begin));
     sketch.line({{double(begin), height}, {begin + steps, height + slope * steps}},
                 {.hue = i + 1, .dashed = true});
-    sketch.text(all[i].label, fmt::format("{}: × {:.3f}", all[i].climb.name, all[i].factor),
-                {.hue = i + 1}, kit::Align::kLeft);
   }
   sketch.draw(lesson, "gap");
 }

@@ -211,9 +211,20 @@ inline std::vector<double> ppca_curvatures(const std::vector<double>& l, Index k
   return all;
 }
 
-// The gaps to the best value, and by which factor a step changes them on average between two steps.
+// By which factor a step changes the gap to the best value, on average from one step to another.
 inline double factor_per_step(const std::vector<double>& gaps, Index from, Index to) {
   return std::pow(gaps.at(to) / gaps.at(from), 1.0 / static_cast<double>(to - from));
+}
+
+// The same from the first gap below `high` to the first below `low`; NaN where none is.
+inline double factor_between(const std::vector<double>& gaps, double high, double low) {
+  auto first_below = [&gaps](double bound) {
+    const auto found =
+        std::find_if(gaps.begin(), gaps.end(), [bound](double gap) { return gap < bound; });
+    return found - gaps.begin();
+  };
+  if (first_below(low) == std::ssize(gaps)) return std::numeric_limits<double>::quiet_NaN();
+  return factor_per_step(gaps, first_below(high), first_below(low));
 }
 
 // ---- Finite differences ------------------------------------------------------------------------

@@ -46,16 +46,16 @@ void downhill_in_one_dimension(kit::Lesson& lesson) {
 // 1 - 25 eta. With momentum mu both are bound by sqrt(mu)^t, where (1 + mu - eta a)^2 < 4 mu for
 // both curvatures a.
 void along_a_valley(kit::Lesson& lesson) {
-  constexpr double kRate = 0.07;
-  constexpr double kMomentum = 0.6;
+  constexpr double kValleyRate = 0.07;
+  constexpr double kValleyMomentum = 0.6;
   const Tensor<double> curvatures({2}, {1, 25});
   auto loss = [&](const Var<double>& theta) { return 0.5 * sum(curvatures * square(theta)); };
   auto walk = [&](double momentum) {
     return descend(loss, Tensor<double>({2}, {-4, 1}),
-                   {.learning_rate = kRate, .momentum = momentum}, 120);
+                   {.learning_rate = kValleyRate, .momentum = momentum}, 120);
   };
   const std::vector<Path> paths = {{"plain", {-3.5, 0.66}, walk(0)},
-                                   {"momentum 0.6", {-2.7, 0.77}, walk(kMomentum)}};
+                                   {"momentum 0.6", {-2.7, 0.77}, walk(kValleyMomentum)}};
   draw_valley(lesson, 1, 25, paths);
 
   // The number of steps after which theta stays within 0.01 of the minimum.
@@ -66,10 +66,10 @@ void along_a_valley(kit::Lesson& lesson) {
     return static_cast<double>(last_outside + 1);
   };
   lesson.check("valley_steps_plain", arrival(paths[0]), "",
-               kit::Expected{std::ceil(std::log(0.01 / 4) / std::log(1 - kRate)), 0});
+               kit::Expected{std::ceil(std::log(0.01 / 4) / std::log(1 - kValleyRate)), 0});
   lesson.check("valley_steps_momentum", arrival(paths[1]), "",
-               kit::between(1, 2 * std::log(0.01 / 4) / std::log(std::sqrt(kMomentum))));
-  lesson.report("valley_factor_momentum", std::sqrt(kMomentum), "");
+               kit::between(1, 2 * std::log(0.01 / 4) / std::log(std::sqrt(kValleyMomentum))));
+  lesson.report("valley_factor_momentum", std::sqrt(kValleyMomentum), "");
 }
 
 // z = (x y + x)^2 at x = 1.5, y = 3, where dz/dx = 2 (x y + x) (y + 1) = 48 and
@@ -318,11 +318,36 @@ void climb_at_several_rates(kit::Lesson& lesson, const Tensor<double>& weights,
   }
 }
 
+constexpr double kRate = 0.1;
+constexpr double kMomentum = 0.9;
+
+// Near the top the direction of the smallest curvature is left, and with momentum, where the roots
+// are complex for all curvatures, all directions shrink alike.
+void near_the_top(kit::Lesson& lesson, const Climb& plain, const Climb& momentum) {
+  const double smallest = ppca_curvatures(kToyVariances, 2).back();
+  const double shrinking = std::pow(1 - kRate * smallest, 2);
+  draw_gap(lesson, {{plain, shrinking, 1e-6, {290, -5}}, {momentum, kMomentum, 1e-3, {30, -7}}});
+  lesson.check("factor_plain", factor_between(plain.gaps(), 1e-7, 1e-11), "per step",
+               kit::Expected{shrinking, 1e-3});
+  lesson.check("factor_momentum", factor_between(momentum.gaps(), 1e-4, 1e-10), "per step",
+               kit::Expected{kMomentum, 0.02});
+}
+
+// The levels at which the climb rests are lesson 02's fits with fewer directions.
+void levels_of_rest(kit::Lesson& lesson, const Tensor<double>& x) {
+  const lesson01::Pca<double> pca = lesson01::fit_pca(x);
+  for (Index k : {0, 1}) {
+    const lesson02::Ppca<double> fewer = lesson02::fit_ppca(pca, k);
+    lesson.check(fmt::format("ppca_log_likelihood_k{}", k), lesson02::mean_log_likelihood(fewer, x),
+                 "nats", kit::Expected{toy_log_likelihood(k), 1e-10});
+    lesson.check(fmt::format("ppca_noise_variance_k{}", k), fewer.sigma2, "",
+                 kit::Expected{toy_variance_beyond(k) / static_cast<double>(5 - k), 1e-10});
+  }
+}
+
 // Lesson 02's fit, found by following the gradient.
 void fit_by_gradient(kit::Lesson& lesson) {
   constexpr int kSteps = 600;
-  constexpr double kRate = 0.1;
-  constexpr double kMomentum = 0.9;
   Rng rng(lesson.options().seed);
   const Tensor<double> x = toy_points(kToyVariances, 500, rng);                 // (500, 5)
   const Tensor<double> s = matmul_tn(x, x) / static_cast<double>(x.extent(0));  // (5, 5)
@@ -347,36 +372,10 @@ void fit_by_gradient(kit::Lesson& lesson) {
   fit("plain", plain, 0);
   fit("momentum", heavy, kMomentum);
   draw_climb(lesson, climbs);
-
-  // Near the top the direction of the smallest curvature is left.
-  const double smallest = ppca_curvatures(kToyVariances, 2).back();
-  const double shrinking = std::pow(1 - kRate * smallest, 2);
-  draw_gap(lesson,
-           {{climbs[0], shrinking, 1e-6, {290, -5}}, {climbs[1], kMomentum, 1e-3, {30, -7}}});
-  auto factor = [&](const Climb& climb, double high, double low) {
-    const std::vector<double> gaps = climb.gaps();
-    auto first_below = [&](double gap) {
-      return std::find_if(gaps.begin(), gaps.end(), [&](double g) { return g < gap; }) -
-             gaps.begin();
-    };
-    return factor_per_step(gaps, first_below(high), first_below(low));
-  };
-  lesson.check("factor_plain", factor(climbs[0], 1e-7, 1e-11), "per step",
-               kit::Expected{shrinking, 1e-3});
-  lesson.check("factor_momentum", factor(climbs[1], 1e-4, 1e-10), "per step",
-               kit::Expected{kMomentum, 0.02});
+  near_the_top(lesson, climbs[0], climbs[1]);
+  levels_of_rest(lesson, x);
   around_the_largest_rate(lesson, plain, s);
   climb_at_several_rates(lesson, start, s);
-
-  // The levels at which the climb rests are lesson 02's fits with fewer directions.
-  const lesson01::Pca<double> pca = lesson01::fit_pca(x);
-  for (Index k : {0, 1}) {
-    const lesson02::Ppca<double> fewer = lesson02::fit_ppca(pca, k);
-    lesson.check(fmt::format("ppca_log_likelihood_k{}", k), lesson02::mean_log_likelihood(fewer, x),
-                 "nats", kit::Expected{toy_log_likelihood(k), 1e-10});
-    lesson.check(fmt::format("ppca_noise_variance_k{}", k), fewer.sigma2, "",
-                 kit::Expected{toy_variance_beyond(k) / static_cast<double>(5 - k), 1e-10});
-  }
 }
 
 void run(kit::Lesson& lesson) {

@@ -168,7 +168,10 @@ TEST(Descend, FollowsTheRecurrenceOfMomentum) {
 }
 
 TEST(FactorPerStep, IsTheRootOfTheRatio) {
-  EXPECT_NEAR(factor_per_step({1, 8, 4, 2, 1}, 1, 4), 0.5, 1e-15);
+  const std::vector<double> gaps = {1, 8, 4, 2, 1};
+  EXPECT_NEAR(factor_per_step(gaps, 1, 4), 0.5, 1e-15);
+  EXPECT_NEAR(factor_between({9, 4, 2, 1, 0.5}, 5, 1.5), 0.5, 1e-15);
+  EXPECT_TRUE(std::isnan(factor_between(gaps, 3, 0.5)));
 }
 
 // Each sum has two paths to the one before it, so there are 2^60 paths from the last to the first:
