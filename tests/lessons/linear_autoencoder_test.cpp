@@ -4,6 +4,7 @@
 #include "autograd/operations.hpp"
 #include "lessons/04_linear_autoencoder/instruments.hpp"
 #include "lessons/04_linear_autoencoder/model.hpp"
+#include "lessons/04_linear_autoencoder/two_weights.hpp"
 #include "lessons/common/toy.hpp"
 #include "nn/optimizers.hpp"
 
@@ -183,6 +184,109 @@ TEST(LinearAutoencoder, MeasuresHowFarColumnsAreFromComponents) {
   const Pca<double> pca{Tensor<double>({3}), identity<double>(3), Tensor<double>({3}, {3, 2, 1})};
   EXPECT_NEAR(angle_to_nearest_axis(pca, Tensor<double>({3, 2}, {1, 0, 1, 0, 0, 5})), 45, 1e-10);
   EXPECT_NEAR(angle_to_nearest_axis(pca, Tensor<double>({3, 1}, {0, 2, 0})), 0, 1e-10);
+}
+
+// A step of the two weights is a step of an autoencoder with D = K = 1, whose one pixel is -1 or 1:
+// variance 1.
+TEST(TwoWeights, StepAsTheAutoencoderOfOneNumberDoes) {
+  Rng rng(4);
+  const Tensor<double> x({2, 1}, {-1, 1});
+  LinearAutoencoder<double> model(1, 1, rng);
+  model.place(Tensor<double>({1, 1}, {0.3}), Tensor<double>({1, 1}, {-0.8}));
+  const TwoWeights two{0.3, -0.8};
+  EXPECT_NEAR(model.loss(x).item(), two.loss(1), 1e-15);
+  nn::Sgd<double> sgd(model.parameters(), {.learning_rate = 0.1});
+  Tape<double> tape;
+  tape.backward(model.loss(x));
+  sgd.step();
+  const TwoWeights after = two.after_step(1, 0.1);
+  EXPECT_NEAR(model.encoder.weight.value().item(), after.a, 1e-15);
+  EXPECT_NEAR(model.decoder.weight.value().item(), after.b, 1e-15);
+}
+
+// From (0.1, 0.1): the slope is -2 * 0.1 * (1 - 0.01) = -0.198 along both. A variance of 3 is three
+// times as steep.
+TEST(TwoWeights, StepAsOnPaper) {
+  EXPECT_NEAR((TwoWeights{0.1, 0.1}.after_step(1, 0.1).a), 0.1198, 1e-15);
+  EXPECT_NEAR((TwoWeights{0.1, 0.1}.after_step(3, 0.1).b), 0.1 + 3 * 0.0198, 1e-15);
+  EXPECT_EQ(path_from({0, 0}, 1, 0.1, 5).size(), 6u);
+}
+
+// Without weights: to second order the loss is its level minus 2 alpha l_1 beta, when alpha u_1 is
+// a row of the encoder and beta u_1 a column of the decoder. Its Hessian has the eigenvalues +-2
+// l_1. At the minimum (1 + s) u_1 in both loses l_1 (1 - (1 + s)^2)^2 = 4 l_1 s^2; s = t / sqrt 2
+// for a step of length t in the weights, and 2 l_1 t^2 has the second derivative 4 l_1 = 16.
+TEST(LinearAutoencoder, HasTheExtremeCurvaturesOnPaper) {
+  Toy toy;
+  LinearAutoencoder<double> model(5, 2, toy.rng);
+  const auto eigenvalues = [&] {
+    const auto here = curvature<double>([&] { return model.loss(toy.x); }, model.parameters());
+    EXPECT_LT(largest(here.gradient), 1e-9);
+    return symmetric_eigen(here.hessian).values;
+  };
+  model.place(Tensor<double>({2, 5}), Tensor<double>({5, 2}));
+  EXPECT_NEAR(eigenvalues()(24 + 2), -8, 1e-9);  // 27 weights and biases
+  const Tensor<double> u = axes(toy.pca, {0, 1});
+  model.place(transpose(u), u);
+  EXPECT_NEAR(eigenvalues()(0), 16, 1e-9);
+}
+
+// The answer to an exercise: with the decoder s times larger and the encoder s times smaller, the
+// lower eigenvalue for a kept l_i and a dropped l_j is
+//     s^2 l_j + l_i / s^2 - sqrt((s^2 l_j - l_i / s^2)^2 + 4 l_j^2).
+// At components 1 and 3 with s = 2 the steepest way down trades 3 for 2: 8.25 - sqrt(7.75^2 + 16).
+TEST(LinearAutoencoder, AnUnevenSaddleIsFlatter) {
+  Toy toy;
+  LinearAutoencoder<double> model(5, 2, toy.rng);
+  const Tensor<double> u = axes(toy.pca, {0, 2});
+  model.place(transpose(u) / 2.0, u * 2.0);
+  const auto here = curvature<double>([&] { return model.loss(toy.x); }, model.parameters());
+  EXPECT_NEAR(symmetric_eigen(here.hessian).values(here.gradient.size() - 1),
+              8.25 - std::sqrt(7.75 * 7.75 + 16), 1e-9);
+}
+
+// At (0.5, -3, 2) from the saddle of 3 a^2 / 2 - 2 b^2 / 2 - c^2 / 2, in coordinates turned by 30
+// degrees in the plane of a and b.
+TEST(WaysDown, AreFoundFromSlopeAndHessian) {
+  const double c = std::sqrt(3.0) / 2;
+  const Tensor<double> turn({3, 3}, {c, 0.5, 0, -0.5, c, 0, 0, 0, 1});
+  const Tensor<double> bend({3, 3}, {3, 0, 0, 0, -2, 0, 0, 0, -1});
+  const Tensor<double> hessian = matmul(turn, matmul_nt(bend, turn));
+  const Tensor<double> place = matmul(turn, Tensor<double>({3, 1}, {0.5, -3, 2}));
+  const std::vector<WayDown> ways =
+      ways_down(Curvature<double>{matmul(hessian, place).reshape({3}), hessian});
+  ASSERT_EQ(ways.size(), 2u);
+  EXPECT_NEAR(ways[0].curvature, -2, 1e-12);
+  EXPECT_NEAR(ways[0].distance, 3, 1e-12);
+  EXPECT_NEAR(ways[1].curvature, -1, 1e-12);
+  EXPECT_NEAR(ways[1].distance, 2, 1e-12);
+}
+
+// Curvature -2 and rate 0.05: a factor of 1.1. From 1e-3 the loss is 1e-6 lower at first, and 0.01
+// lower after ln 100 / ln 1.1 = 48.3 steps.
+TEST(WaysDown, TakeTheStepsOnPaper) {
+  const WayDown way{-2, 1e-3};
+  EXPECT_NEAR(way.factor(0.05), 1.1, 1e-15);
+  EXPECT_NEAR(way.depth(0.05, 0), 1e-6, 1e-18);
+  EXPECT_NEAR(way.steps(0.05, 0.01), std::log(100) / std::log(1.1), 1e-10);
+  EXPECT_EQ(steps_until({way}, 0.05, 0.01), 49);
+  EXPECT_EQ(steps_until({way, {-1, 0.2}}, 0.05, 0.01), 0);  // 0.02 lower along another, at once
+}
+
+// The span of (cos t, 0, sin t) and the second unit vector, against the first two unit vectors,
+// with t = 30 degrees.
+TEST(Shares, AreThoseOfALeaningPlane) {
+  const Pca<double> pca{Tensor<double>({3}), identity<double>(3), Tensor<double>({3}, {3, 2, 1})};
+  const double c = std::sqrt(3.0) / 2;
+  const Tensor<double> span = projector(Tensor<double>({3, 2}, {c, 0, 0, 1, 0.5, 0}));
+  const Tensor<double> shares = share_in_span(pca, span);
+  EXPECT_NEAR(shares(0), 0.75, 1e-12);
+  EXPECT_NEAR(shares(1), 1, 1e-12);
+  EXPECT_NEAR(shares(2), 0.25, 1e-12);
+  const WorstDirection<double> worst = worst_direction(pca, 2, span);
+  EXPECT_NEAR(worst.share, 0.75, 1e-12);
+  EXPECT_NEAR(worst.along(0), 1, 1e-12);
+  EXPECT_NEAR(worst.along(1), 0, 1e-12);
 }
 
 }  // namespace
