@@ -44,8 +44,12 @@ constexpr double kMomentum = 0.9;
 void leave_the_origin(kit::Lesson& lesson) {
   const double variance = 1;
   const double rate = 0.1;
-  const TwoWeights near = TwoWeights{0.1, 0.1}.after_step(variance, rate);
-  lesson.check("two_weights_step", near.a, "", kit::Expected{0.1 + rate * 0.198, 1e-12});
+  const TwoWeights near = {0.1, 0.1};
+  const double slope = near.gradient(variance).first;
+  lesson.check("two_weights_slope", slope, "", kit::Expected{-0.198, 1e-12});
+  lesson.report("two_weights_move", -rate * slope, "");
+  lesson.check("two_weights_step", near.after_step(variance, rate).a, "",
+               kit::Expected{0.1198, 1e-12});
 
   const std::vector<TwoWeights> path = path_from({0.001, 0.001}, variance, rate, 100);
   Index steps = 0;
@@ -171,9 +175,6 @@ void visit_critical_points(kit::Lesson& lesson, LinearAutoencoder<double>& model
                    kit::Expected{variances_without(i, j), 1e-9});
       lesson.check("toy_curvature_" + name, points.back().curvature, "",
                    kit::Expected{lowest_curvature(kToyVariances, {i, j}), 1e-9});
-      if (i == 0 && j == 1)  // along (1 + s) u_1 in both: 4 times the widest variance
-        lesson.check("toy_highest_curvature_1_2", eigenvalues(0), "",
-                     kit::Expected{4 * kToyVariances[0], 1e-9});
     }
   lesson.check("toy_largest_gradient", gradient, "", kit::Expected{0, 1e-9});
   draw_curvatures(lesson, points);
@@ -247,6 +248,9 @@ void wait_at_saddle(kit::Lesson& lesson, FromSaddle& descent, double level) {
   draw_waits(lesson, waits, level, kDepth);
   const double factor = 1 - kToyRate * lowest_curvature(kToyVariances, {2, 3});
   lesson.report("steps_for_a_thousandth", std::log(1000) / std::log(factor), "steps");
+  lesson.report("log_of_factor", std::log(factor), "");
+  lesson.report("distance_at_depth",
+                std::sqrt(-2 * kDepth / lowest_curvature(kToyVariances, {2, 3})), "");
 
   descent.place(0);
   const Path path = descent.descend(400);
@@ -279,6 +283,29 @@ void leave_saddle(kit::Lesson& lesson, const Tensor<double>& x, const Pca<double
   lesson.report("second_saddle_step", static_cast<double>(flattest), "steps");
   lesson.report("second_saddle_curvature", ways.front().curvature, "");
   check_wait(lesson, "second_saddle", ways, path, flattest, second, 4);
+}
+
+// The largest curvature at the minimum, along (1 + s) u_1 in both layers: no descent with a larger
+// rate than 2 over it stays there.
+void visit_minimum(kit::Lesson& lesson, LinearAutoencoder<double>& model, const Tensor<double>& x,
+                   const Pca<double>& pca) {
+  const Tensor<double> u = axes(pca, {0, 1});
+  model.place(transpose(u), u);
+  const auto c = curvature<double>([&] { return model.loss(x); }, model.parameters());
+  const double highest = symmetric_eigen(c.hessian).values(0);
+  lesson.check("toy_highest_curvature_1_2", highest, "", kit::Expected{4 * kToyVariances[0], 1e-9});
+  lesson.report("toy_largest_rate", 2 / highest, "");
+}
+
+// A saddle where the decoder is twice as large, and the encoder half as large: the steepest way
+// down is 8 + 1/4 - sqrt((8 - 1/4)^2 + 16).
+void visit_uneven_saddle(kit::Lesson& lesson, LinearAutoencoder<double>& model,
+                         const Tensor<double>& x, const Pca<double>& pca) {
+  const Tensor<double> u = axes(pca, {0, 2});
+  model.place(transpose(u) / 2.0, 2.0 * u);
+  const auto c = curvature<double>([&] { return model.loss(x); }, model.parameters());
+  lesson.check("toy_uneven_curvature_1_3", symmetric_eigen(c.hessian).values(c.gradient.size() - 1),
+               "", kit::Expected{8.25 - std::sqrt(7.75 * 7.75 + 16), 1e-9});
 }
 
 // No weights, no code: the saddle of the two weights, in every direction.
@@ -418,7 +445,8 @@ void compare_planes(kit::Lesson& lesson, const Tensor<double>& weight, const Pca
   const Tensor<double> plane = projector(axes(pca, numbers_below(kCodes)));
   const Tensor<double> shares = share_in_span(pca, span);  // (D)
   lesson.report("largest_angle", largest_angle(span, plane), "degrees");
-  for (Index i : {Index(1), kCodes / 2, kCodes - 2, kCodes - 1, kCodes, kCodes + 1, kCodes + 2})
+  for (Index i : {Index(1), kCodes / 2, kCodes / 2 + 1, kCodes - 2, kCodes - 1, kCodes, kCodes + 1,
+                  kCodes + 2})
     if (i <= shares.size()) {
       lesson.report(fmt::format("component_{}_in_span", i), shares(i - 1), "");
       lesson.report(fmt::format("variance_{}", i), pca.variances(i - 1), "");
@@ -470,6 +498,8 @@ void run_toy(kit::Lesson& lesson) {
 
   LinearAutoencoder<double> model(5, 2, rng);
   visit_critical_points(lesson, model, x, pca);
+  visit_minimum(lesson, model, x, pca);
+  visit_uneven_saddle(lesson, model, x, pca);
   visit_zero(lesson, model, x);
   leave_saddle(lesson, x, pca, rng);
   try_rates(lesson, model, x, pca, rng);

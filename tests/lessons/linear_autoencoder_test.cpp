@@ -273,20 +273,21 @@ TEST(WaysDown, TakeTheStepsOnPaper) {
   EXPECT_EQ(steps_until({way, {-1, 0.2}}, 0.05, 0.01), 0);  // 0.02 lower along another, at once
 }
 
-// The span of (cos t, 0, sin t) and the second unit vector, against the first two unit vectors,
-// with t = 30 degrees.
+// The span of (cos t, 0, sin t) and the second unit vector, with t = 30 degrees, where PCA's
+// components are the second unit vector, the first, and the third.
 TEST(Shares, AreThoseOfALeaningPlane) {
-  const Pca<double> pca{Tensor<double>({3}), identity<double>(3), Tensor<double>({3}, {3, 2, 1})};
+  const Tensor<double> components({3, 3}, {0, 1, 0, 1, 0, 0, 0, 0, 1});
+  const Pca<double> pca{Tensor<double>({3}), components, Tensor<double>({3}, {3, 2, 1})};
   const double c = std::sqrt(3.0) / 2;
   const Tensor<double> span = projector(Tensor<double>({3, 2}, {c, 0, 0, 1, 0.5, 0}));
   const Tensor<double> shares = share_in_span(pca, span);
-  EXPECT_NEAR(shares(0), 0.75, 1e-12);
-  EXPECT_NEAR(shares(1), 1, 1e-12);
+  EXPECT_NEAR(shares(0), 1, 1e-12);
+  EXPECT_NEAR(shares(1), 0.75, 1e-12);
   EXPECT_NEAR(shares(2), 0.25, 1e-12);
   const WorstDirection<double> worst = worst_direction(pca, 2, span);
   EXPECT_NEAR(worst.share, 0.75, 1e-12);
-  EXPECT_NEAR(worst.along(0), 1, 1e-12);
-  EXPECT_NEAR(worst.along(1), 0, 1e-12);
+  EXPECT_NEAR(worst.along(0), 0, 1e-12);
+  EXPECT_NEAR(worst.along(1), 1, 1e-12);
 }
 
 }  // namespace
