@@ -1,6 +1,8 @@
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <vector>
 
 #include "lessons/01_pca/model.hpp"
 #include "lessons/05_autoencoder/model.hpp"
@@ -34,6 +36,80 @@ template <class T> double error_per_pixel(const Autoencoder<T>& model, const Ten
   double total = 0;
   in_parts(images, [&](const Tensor<T>& x) { total += sum(model.loss(x)).item(); });
   return total / static_cast<double>(images.size());
+}
+
+// The mean squared error of a pixel of images (N, D) from the first k components of PCA, for k = 0,
+// 1, ..., D: what each component adds is the mean square of the coordinate along it.
+template <class T>
+std::vector<double> errors_by_components(const Pca<double>& pca, const Tensor<T>& images) {
+  const Index pixels = images.extent(1);
+  Tensor<double> squares({pixels});  // of the coordinates, over all images
+  in_parts(images, [&](const Tensor<T>& part) {
+    squares += sum(square(pca.encode(cast<double>(part), pixels)), {0});
+  });
+  const double numbers = static_cast<double>(images.size());
+  double left = sum(squares).item();
+  std::vector<double> errors = {left / numbers};
+  for (double along_component : squares) {
+    left -= along_component;
+    errors.push_back(std::max(left, 0.0) / numbers);
+  }
+  return errors;
+}
+
+// The least number of components whose error is at most this.
+inline Index components_needed(const std::vector<double>& errors, double error) {
+  const auto found =
+      std::find_if(errors.begin(), errors.end(), [error](double e) { return e <= error; });
+  return found - errors.begin();
+}
+
+// What happens to the codes along a closed curve, of which codes and losses (N) are given point by
+// point. A code that follows the curve has to come back to where it began; these are the points at
+// which it runs back: its change to the next point has the sign that fewer points have.
+struct WayBack {
+  Index points;          // on the way back
+  double share_of_loss;  // of all losses, theirs
+};
+
+template <class T> WayBack way_back(const Tensor<T>& codes, const Tensor<T>& losses) {
+  const Index n = codes.size();
+  const auto rises = [&](Index i) { return codes.data()[(i + 1) % n] > codes.data()[i]; };
+  Index rising = 0;
+  for (Index i = 0; i < n; ++i) rising += rises(i) ? 1 : 0;
+  const bool back = 2 * rising < n;  // whether a rise is the way back
+  WayBack result = {0, 0};
+  for (Index i = 0; i < n; ++i)
+    if (rises(i) == back) {
+      ++result.points;
+      result.share_of_loss += static_cast<double>(losses.data()[i]);
+    }
+  result.share_of_loss /= static_cast<double>(sum(losses).item());
+  return result;
+}
+
+// The codes from low to high at which a layer relu(w c + b) of one code number c has its creases,
+// for w (H, 1) and b (H).
+template <class T>
+Index creases_between(const Tensor<T>& w, const Tensor<T>& b, double low, double high) {
+  Index creases = 0;
+  for (Index i = 0; i < b.size(); ++i) {
+    const double at = -static_cast<double>(b.data()[i]) / static_cast<double>(w.data()[i]);
+    if (low < at && at < high) ++creases;
+  }
+  return creases;
+}
+
+// The mean square of what comes out of a row of layers without biases, relu(W x), each of as many
+// units as there are inputs (N, n), for weights of the variance v / n; over that of the inputs.
+inline double gain_of_layers(const Tensor<double>& x, int layers, double v, Rng& rng) {
+  const Index n = x.extent(1);
+  Tensor<double> signal = x;
+  for (int layer = 0; layer < layers; ++layer) {
+    const Tensor<double> w = rng.normal<double>({n, n}) * std::sqrt(v / static_cast<double>(n));
+    signal = relu(matmul_nt(signal, w));
+  }
+  return mean(square(signal)).item() / mean(square(x)).item();
 }
 
 // How far the middle one of an odd number of images (n, D) on a path is from the average of the

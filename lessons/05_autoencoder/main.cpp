@@ -1,4 +1,8 @@
 // Lesson 05: autoencoders, whose codes are bent where PCA's are flat.
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -7,6 +11,7 @@
 
 #include "autograd/tape.hpp"
 #include "lessons/05_autoencoder/figures.hpp"
+#include "lessons/05_autoencoder/hinges.hpp"
 #include "lessons/05_autoencoder/instruments.hpp"
 #include "lessons/05_autoencoder/model.hpp"
 #include "lessons/common/examples.hpp"
@@ -40,16 +45,71 @@ void require_use(const kit::ImageData& data) {
          kCode, data.name, pixels);
 }
 
-// Trains the main model, with a checkpoint after each epoch. Returns the error on the test images
-// before training and after each epoch.
-std::vector<double> train(kit::Lesson& lesson, Autoencoder<float>& model, Rng& rng,
-                          const kit::ImageData& data) {
+// ---- On paper ----------------------------------------------------------------------------------
+
+// Three hinges that add up to t^2 at 0, 1, 2 and 3, and six that do so at each half.
+void add_hinges(kit::Lesson& lesson) {
+  const std::vector<Hinge> three = hinges_of_square(3, 1);
+  const std::vector<Hinge> six = hinges_of_square(6, 0.5);
+  const auto error = [](const std::vector<Hinge>& hinges) {
+    double worst = 0;
+    for (int i = 0; i <= 300; ++i) {
+      const double t = 0.01 * i;
+      worst = std::max(worst, std::abs(sum_of(hinges, t) - t * t));
+    }
+    return worst;
+  };
+  lesson.check("hinges_at_3", sum_of(three, 3), "", kit::Expected{9, 1e-12});
+  lesson.check("three_hinges_error", error(three), "", kit::Expected{0.25, 1e-12});
+  lesson.check("six_hinges_error", error(six), "", kit::Expected{0.0625, 1e-12});
+  draw_hinges(lesson, three);
+}
+
+// The size of a signal after ten layers of 1,024 units, for weights of variance 2 / n and 1 / n.
+void pass_through_layers(kit::Lesson& lesson) {
+  const auto gain = [&](double v) {
+    Rng rng(lesson.options().seed);
+    const Tensor<double> x = rng.normal<double>({16, 1024});
+    return gain_of_layers(x, 10, v, rng);
+  };
+  lesson.check("gain_of_10_layers_he", gain(2), "", kit::between(0.5, 2));
+  lesson.check("gain_of_10_layers_half", gain(1) / gain(2), "",
+               kit::Expected{std::pow(0.5, 10), 1e-12});
+}
+
+// Two steps of Adam on one weight, of learning rate 1, with the gradients 2 and -1.
+void step_twice(kit::Lesson& lesson) {
+  Parameter<double> weight("weight", Tensor<double>({1}));
+  nn::Adam<double> adam({&weight}, {.learning_rate = 1});
+  std::vector<double> steps;
+  for (double gradient : {2.0, -1.0}) {
+    const double before = weight.value().item();
+    weight.grad = Tensor<double>({1}, {gradient});
+    adam.step();
+    steps.push_back(before - weight.value().item());
+  }
+  lesson.check("adam_step_1", steps[0], "", kit::Expected{1, 1e-6});
+  const double m = 0.08 / 0.19;          // (0.9 * 0.2 - 0.1) / (1 - 0.9^2)
+  const double v = 0.004996 / 0.001999;  // (0.999 * 0.004 + 0.001) / (1 - 0.999^2)
+  lesson.check("adam_m_2", m, "", kit::Expected{0.421052632, 1e-9});
+  lesson.check("adam_v_2", v, "", kit::Expected{2.49924962, 1e-8});
+  lesson.check("adam_step_2", steps[1], "", kit::Expected{m / std::sqrt(v), 1e-6});
+}
+
+// ---- Training ----------------------------------------------------------------------------------
+
+// Trains the main model, with a checkpoint after each epoch. Returns the errors before training and
+// after each epoch, on test images and on as many training images.
+kit::History train(kit::Lesson& lesson, Autoencoder<float>& model, Rng& rng,
+                   const kit::ImageData& data) {
   nn::Adam<float> adam(model.parameters());
   kit::Training training(lesson, "autoencoder",
                          {.epochs = lesson.options().epochs, .batch = kBatch, .scheduled = true},
                          model.parameters(), adam, rng);
+  const Tensor<float> seen = first(data.test_images.extent(0), data.train_images);
   const auto measure = [&] {
-    return std::vector<kit::Score>{{"test error", error_per_pixel(model, data.test_images)}};
+    return std::vector<kit::Score>{{"test error", error_per_pixel(model, data.test_images)},
+                                   {"training error", error_per_pixel(model, seen)}};
   };
   training.record(measure);
   while (!training.done()) {
@@ -61,13 +121,14 @@ std::vector<double> train(kit::Lesson& lesson, Autoencoder<float>& model, Rng& r
     }
     training.record(measure);
   }
-  return training.history().at("test error");
+  return training.history();
 }
 
 // How long a model is trained beside it, and its first learning rate.
 struct SidePlan {
   Index steps;
   double rate = kRate;
+  std::function<void(Index)> watch = {};  // is told the steps that are done, before each
 };
 
 // Trains such a model. Ends early at Ctrl-C, and keeps no checkpoint.
@@ -76,12 +137,15 @@ void train_beside(kit::Lesson& lesson, const std::string& label, Autoencoder<flo
   nn::Adam<float> adam(model.parameters());
   kit::Steps steps(lesson, label, plan.steps);
   for (const Tensor<float>& x : steps.minibatches(examples, kBatch, rng)) {
+    if (plan.watch) plan.watch(steps.done());
     adam.options.learning_rate = cosine_schedule(plan.rate, steps.done(), plan.steps);
     Tape<float> tape;
     tape.backward(mean(model.loss(x)));
     adam.step();
   }
 }
+
+// ---- A circle ----------------------------------------------------------------------------------
 
 // A circle needs one number, its angle; PCA's one number is a place on a diameter.
 void learn_circle(kit::Lesson& lesson) {
@@ -91,19 +155,37 @@ void learn_circle(kit::Lesson& lesson) {
   train_beside(lesson, "training, circle", model, x, rng, {.steps = 6000, .rate = 1e-2});
 
   const Pca<double> pca = fit_pca(cast<double>(x));
-  const Tensor<double> by_pca = pca.decode(pca.encode(cast<double>(x), 1));
-  draw_circle(lesson, x, by_pca, model.decode(model.encode(x)).value());
+  const Tensor<float> codes = model.encode(x).value();        // (256, 1)
+  const Tensor<float> losses = model.loss(x).value();         // (256)
+  const Tensor<float> decoded = model.decode(codes).value();  // (256, 2)
+  const double low = -max(-codes).item();
+  const double high = max(codes).item();
+  const Tensor<float> all_codes =
+      points_between(Tensor<float>({2, 1}, {static_cast<float>(low), static_cast<float>(high)}),
+                     500);
+  draw_circle(lesson, codes, decoded, model.decode(all_codes).value());
+  draw_circle_codes(lesson, codes, pca.encode(cast<double>(x), 1));
   // Each axis holds half of the circle's variance of 1.
   lesson.check("circle_pca", pca.residual(cast<double>(x), 1), "", kit::Expected{0.5, 1e-6});
-  lesson.check("circle_autoencoder", mean(model.loss(x)).item(), "", kit::between(0, 0.05));
+  lesson.check("circle_autoencoder", mean(losses).item(), "", kit::between(0, 0.05));
+
+  const WayBack back = way_back(codes, losses);
+  lesson.report("circle_points_on_the_way_back", static_cast<double>(back.points), "of 256");
+  lesson.report("circle_loss_on_the_way_back", 100 * back.share_of_loss, "%");
+  const nn::Parameters<float> p = model.parameters();
+  const Index creases = creases_between(p[4]->value(), p[5]->value(), low, high);
+  lesson.report("circle_creases", static_cast<double>(creases), "of 64 units");
 }
 
-// Ten test images, and what both make of them.
-void reconstruct(kit::Lesson& lesson, const Autoencoder<float>& model, const Pca<double>& pca,
-                 const kit::ImageData& data) {
-  const Tensor<float> x = first(10, data.test_images);
-  const Tensor<double> by_pca = pca.decode(pca.encode(cast<double>(x), kCode));
-  draw_reconstructions(lesson, x, cast<float>(by_pca), model.decode(model.encode(x)).value(), data);
+// ---- Codes of 32 numbers -----------------------------------------------------------------------
+
+// What an autoencoder and PCA make of images through codes of k numbers.
+Tensor<float> through(const Autoencoder<float>& model, const Tensor<float>& x) {
+  return model.decode(model.encode(x)).value();
+}
+
+Tensor<float> through(const Pca<double>& pca, Index k, const Tensor<float>& x) {
+  return cast<float>(pca.decode(pca.encode(cast<double>(x), k)));
 }
 
 // From one image to another along the straight line between their codes.
@@ -114,7 +196,7 @@ void interpolate(kit::Lesson& lesson, const Autoencoder<float>& model, const Pca
   const Tensor<double> by_pca = pca.decode(points_between(codes, 9));
   const Tensor<float> by_model =
       model.decode(points_between(model.encode(ends).value(), 9)).value();
-  draw_interpolation(lesson, cast<float>(by_pca), by_model, data);
+  draw_interpolation(lesson, ends, cast<float>(by_pca), by_model, data);
   lesson.check("midpoint_of_pca", departure_of_midpoint(by_pca), "per pixel",
                kit::Expected{0, 1e-12});
   lesson.report("midpoint_of_autoencoder", departure_of_midpoint(by_model), "per pixel");
@@ -129,18 +211,9 @@ void check_errors(kit::Lesson& lesson, const std::vector<double>& errors, const 
   // As lesson 01 finds it.
   lesson.check("test_error_pca_layers", error_of_layers(pca, kCode, data.test_images), "per pixel",
                kit::when(full, {fashion_mnist::kPcaTestError32, 5e-7}));
-  // Another framework reached 0.0107 with these layers, batches and epochs.
+  // PyTorch 1.13 comes to 0.0107: tests/references/autoencoder.py.
   lesson.check("test_error", errors.back(), "per pixel",
                kit::when(full && trained, kit::between(0, 0.0110)));
-}
-
-// Two numbers, to look at.
-void learn_map(kit::Lesson& lesson, const kit::ImageData& data, Index steps) {
-  Rng rng(lesson.options().seed + 2);
-  Autoencoder<float> model(data.train_images.extent(1), kHidden, 2, rng);
-  train_beside(lesson, "training, 2 numbers", model, data.train_images, rng, {.steps = steps});
-  draw_map(lesson, model.encode(first(5000, data.test_images)).value(), data);
-  lesson.report("test_error_2_numbers", error_per_pixel(model, data.test_images), "per pixel");
 }
 
 // The errors of a model on the images that it was trained on, and on others, per pixel.
@@ -153,19 +226,112 @@ Errors errors_of(const Autoencoder<float>& model, const Tensor<float>& train_ima
   return {error_per_pixel(model, train_images), error_per_pixel(model, data.test_images)};
 }
 
-// Of a new model, trained on the first n images.
-Errors errors_after_training_on(kit::Lesson& lesson, Index n, const kit::ImageData& data,
-                                Index steps) {
-  const Tensor<float> images = first(n, data.train_images);
-  Rng rng(lesson.options().seed + 3);
-  Autoencoder<float> model(images.extent(1), kHidden, kCode, rng);
-  train_beside(lesson, fmt::format("training, {} images", n), model, images, rng, {.steps = steps});
-  return errors_of(model, images, data);
+// ---- The size of the code ----------------------------------------------------------------------
+
+// Models that differ only in the size of their codes, each trained for the same number of steps.
+class BySize {
+ public:
+  BySize(kit::Lesson& lesson, const kit::ImageData& data, Index steps) {
+    for (Index k : {2, 4, 8, 16, 32}) {
+      Rng rng(lesson.options().seed + 2);
+      models_.push_back(
+          std::make_unique<Autoencoder<float>>(data.train_images.extent(1), kHidden, k, rng));
+      train_beside(lesson, fmt::format("training, {} numbers", k), *models_.back(),
+                   data.train_images, rng, {.steps = steps});
+      sizes_.push_back(k);
+    }
+  }
+
+  const std::vector<Index>& sizes() const { return sizes_; }
+
+  const Autoencoder<float>& smallest() const { return *models_.front(); }
+
+  const Autoencoder<float>& largest() const { return *models_.back(); }
+
+  std::vector<double> test_errors(const kit::ImageData& data) const {
+    std::vector<double> errors;
+    for (const auto& model : models_) errors.push_back(error_per_pixel(*model, data.test_images));
+    return errors;
+  }
+
+ private:
+  std::vector<Index> sizes_;
+  std::vector<std::unique_ptr<Autoencoder<float>>> models_;
+};
+
+// The opening question: the error against the size of the code, for both.
+void compare_codes(kit::Lesson& lesson, const BySize& models, const Pca<double>& pca,
+                   const kit::ImageData& data, Index steps) {
+  const std::vector<double> of_pca = errors_by_components(pca, data.test_images);
+  const std::vector<double> errors = models.test_errors(data);
+  for (std::size_t i = 0; i < errors.size(); ++i) {
+    const Index k = models.sizes()[i];
+    lesson.report(fmt::format("pca_error_{}_numbers", k), of_pca[k], "per pixel");
+    lesson.check(fmt::format("test_error_{}_numbers", k), errors[i], "per pixel",
+                 kit::when(data.is_full_fashion_mnist(), kit::between(0, of_pca[k])));
+    lesson.report(fmt::format("less_than_pca_{}_numbers", k), 100 * (1 - errors[i] / of_pca[k]),
+                  "%");
+    lesson.report(fmt::format("components_for_{}_numbers", k),
+                  static_cast<double>(components_needed(of_pca, errors[i])), "");
+  }
+  draw_errors_by_size(lesson, models.sizes(), errors, of_pca, steps);
 }
 
-// Both errors for more and more training images, and the gap between them, which closes.
-void compare_sizes(kit::Lesson& lesson, const Autoencoder<float>& trained_on_all,
-                   const kit::ImageData& data, Index steps) {
+// Two numbers, to look at.
+void draw_two_numbers(kit::Lesson& lesson, const BySize& models, const kit::ImageData& data) {
+  draw_map(lesson, models.smallest().encode(first(5000, data.test_images)).value(), data);
+}
+
+// Ten test images, and what both make of them.
+void reconstruct(kit::Lesson& lesson, const Autoencoder<float>& model, const BySize& models,
+                 const Pca<double>& pca, const kit::ImageData& data) {
+  const Tensor<float> x = first(10, data.test_images);
+  const auto by_pca = [&](Index k) {
+    return Row{fmt::format("PCA, {}", k), through(pca, k, x),
+               error_of_layers(pca, k, data.test_images)};
+  };
+  const auto by_model = [&](Index k, const Autoencoder<float>& m) {
+    return Row{fmt::format("autoencoder, {}", k), through(m, x),
+               error_per_pixel(m, data.test_images)};
+  };
+  draw_reconstructions(lesson, x,
+                       {by_pca(2), by_model(2, models.smallest()), by_pca(kCode),
+                        by_model(kCode, model)},
+                       data);
+}
+
+// ---- The number of training images -------------------------------------------------------------
+
+// Of a new model, trained on the first n images; and its errors on the way, 41 times.
+struct Run {
+  Errors errors;
+  Curve curve;
+};
+
+Run train_on(kit::Lesson& lesson, Index n, const kit::ImageData& data, Index steps) {
+  const Tensor<float> images = first(n, data.train_images);
+  Rng rng(lesson.options().seed + 2);
+  Autoencoder<float> model(images.extent(1), kHidden, kCode, rng);
+  Curve curve;
+  const auto record = [&](Index done) {
+    const Errors errors = errors_of(model, images, data);
+    curve.steps.push_back(static_cast<double>(done));
+    curve.train.push_back(errors.train);
+    curve.test.push_back(errors.test);
+  };
+  const Index every = std::max<Index>(1, steps / 40);
+  train_beside(lesson, fmt::format("training, {} images", n), model, images, rng,
+               {.steps = steps, .watch = [&](Index done) {
+                  if (done % every == 0 && done > 0) record(done);
+                }});
+  record(steps);
+  return {errors_of(model, images, data), curve};
+}
+
+// Both errors for more and more training images, and the gap between them, which closes. All models
+// have made the same number of steps.
+void compare_numbers(kit::Lesson& lesson, const Autoencoder<float>& trained_on_all,
+                     const kit::ImageData& data, Index steps) {
   // With many images the gap is next to nothing, and may by chance be below 0: the test images may
   // be the easier ones.
   constexpr double kByChance = 1e-3;
@@ -184,8 +350,17 @@ void compare_sizes(kit::Lesson& lesson, const Autoencoder<float>& trained_on_all
     lesson.check(fmt::format("gap_{}_images", n), gap, "per pixel", smaller);
     last_gap = gap;
   };
-  for (Index n : {500, 4000})
-    if (n < all) add(n, errors_after_training_on(lesson, n, data, steps));
+  for (Index n : {500, 4000}) {
+    if (n >= all) continue;
+    const Run run = train_on(lesson, n, data, steps);
+    add(n, run.errors);
+    if (n > 500) continue;
+    const auto least = std::min_element(run.curve.test.begin(), run.curve.test.end());
+    lesson.report("least_test_error_500_images", *least, "per pixel");
+    lesson.report("steps_to_least_500_images", run.curve.steps[least - run.curve.test.begin()],
+                  "steps");
+    draw_overfitting(lesson, run.curve);
+  }
   add(all, errors_of(trained_on_all, data.train_images, data));
   draw_generalisation(lesson, sizes, train_errors, test_errors);
 }
@@ -193,25 +368,33 @@ void compare_sizes(kit::Lesson& lesson, const Autoencoder<float>& trained_on_all
 void run(kit::Lesson& lesson) {
   const kit::ImageData data = kit::load_images(lesson);
   require_use(data);
+  add_hinges(lesson);
+  pass_through_layers(lesson);
+  step_twice(lesson);
   learn_circle(lesson);
 
   Rng rng(lesson.options().seed);
   Autoencoder<float> model(data.train_images.extent(1), kHidden, kCode, rng);
-  const std::vector<double> errors = train(lesson, model, rng, data);
+  draw_network(lesson, data.train_images.extent(1), kHidden, kCode);
+  const kit::History errors = train(lesson, model, rng, data);
   nn::save_file(model.parameters(), lesson.file("autoencoder.safetensors"));
 
   const Pca<double> pca = fit_pca(cast<double>(data.train_images));
-  reconstruct(lesson, model, pca, data);
+  draw_training(lesson, errors, error_of_layers(pca, kCode, data.test_images));
   interpolate(lesson, model, pca, data);
-  check_errors(lesson, errors, pca, data);
-  const Index epochs = std::ssize(errors) - 1;
+  check_errors(lesson, errors.at("test error"), pca, data);
+  const Index epochs = std::ssize(errors.at("test error")) - 1;
   if (lesson.interrupted() || epochs == 0) return;
 
   // The models beside it get two fifths of its steps.
   const Index an_epoch = (data.train_images.extent(0) + kBatch - 1) / kBatch;
   const Index steps = epochs * an_epoch * 2 / 5;
-  learn_map(lesson, data, steps);
-  compare_sizes(lesson, model, data, steps);
+  lesson.report("steps_of_each_model_beside", static_cast<double>(steps), "steps");
+  const BySize models(lesson, data, steps);
+  compare_codes(lesson, models, pca, data, steps);
+  draw_two_numbers(lesson, models, data);
+  reconstruct(lesson, model, models, pca, data);
+  compare_numbers(lesson, models.largest(), data, steps);
 }
 
 }  // namespace

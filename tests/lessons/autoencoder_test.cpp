@@ -2,8 +2,10 @@
 
 #include "autograd/gradcheck.hpp"
 #include "autograd/operations.hpp"
+#include "lessons/05_autoencoder/hinges.hpp"
 #include "lessons/05_autoencoder/instruments.hpp"
 #include "lessons/05_autoencoder/model.hpp"
+#include "lessons/common/examples.hpp"
 #include "lessons/common/toy.hpp"
 #include "nn/optimizers.hpp"
 
@@ -91,6 +93,73 @@ TEST(ErrorOfLayers, IsThePcaResidual) {
   const Pca<double> pca = fit_pca(x);
   EXPECT_NEAR(5 * error_of_layers(pca, 1, x), 3.75, 1e-12);
   EXPECT_NEAR(5 * error_of_layers(pca, 2, x), 1.75, 1e-12);
+}
+
+// The toy's points lose 7.75, 3.75, 1.75, 0.75, 0.25 and 0, in five dimensions; points with another
+// mean than the fit's lose the square of the difference more, as long as no component takes it up.
+TEST(ErrorsByComponents, AreTheResidualsOfPca) {
+  Rng rng(6);
+  const Tensor<double> x = toy_points(kToyVariances, 100, rng) + 3;
+  const Pca<double> pca = fit_pca(x);
+  const std::vector<double> errors = errors_by_components(pca, x);
+  ASSERT_EQ(errors.size(), 6u);
+  const std::vector<double> expected = {7.75, 3.75, 1.75, 0.75, 0.25, 0};
+  for (std::size_t k = 0; k < 6; ++k) EXPECT_NEAR(5 * errors[k], expected[k], 1e-12) << k;
+  const Tensor<double> shift = slice(pca.components, 0, 4, 5);  // (1, 5), along the last
+  EXPECT_NEAR(5 * errors_by_components(pca, x + 2.0 * shift)[3], 0.75 + 4, 1e-12);
+  EXPECT_EQ(components_needed(errors, 0.36), 2);  // 1.8 / 5
+  EXPECT_EQ(components_needed(errors, 0.34), 3);
+}
+
+// Codes that climb in steps of 1 and come back from 5 to 0 in two: the changes are +1 five times,
+// then -3 and -2. The points before these are the last two.
+TEST(WayBack, IsWhereFewerPointsGo) {
+  const Tensor<double> codes({7}, {0, 1, 2, 3, 4, 5, 2});
+  const Tensor<double> losses({7}, {1, 1, 1, 1, 1, 3, 2});
+  const WayBack back = way_back(codes, losses);
+  EXPECT_EQ(back.points, 2);
+  EXPECT_NEAR(back.share_of_loss, 0.5, 1e-15);
+  EXPECT_EQ(way_back(-codes, losses).points, 2);  // the same, downwards
+}
+
+// relu(2 c - 1), relu(c + 4) and relu(-c) have their creases at 0.5, -4 and 0.
+TEST(CreasesBetween, CountsThoseWithin) {
+  const Tensor<double> w({3, 1}, {2, 1, -1}), b({3}, {-1, 4, 0});
+  EXPECT_EQ(creases_between(w, b, -1, 1), 2);
+  EXPECT_EQ(creases_between(w, b, 0.1, 0.4), 0);
+  EXPECT_EQ(creases_between(w, b, -5, 1), 3);
+}
+
+// A layer of n inputs with weights of variance v / n makes of the mean square s on average v s, of
+// which relu keeps half. Halving v halves each layer's output in square, exactly. 1,024 units a
+// layer scatter the logarithm of three layers' gain by sqrt(3 * 5 / 1024) = 0.12 or less: 4 sigma.
+TEST(GainOfLayers, IsOneForHesStart) {
+  const auto gain = [](double v) {
+    Rng rng(7);
+    return gain_of_layers(rng.normal<double>({8, 1024}), 3, v, rng);
+  };
+  EXPECT_NEAR(std::log(gain(2)), 0, 0.48);
+  EXPECT_NEAR(gain(1) / gain(2), 0.125, 1e-12);
+}
+
+// relu(t) + 2 relu(t - 1) + 2 relu(t - 2) is 1, 4, 9 at 1, 2, 3, and half-way above the square by a
+// quarter of the spacing's square.
+TEST(Hinges, FollowTheSquare) {
+  const std::vector<Hinge> three = hinges_of_square(3, 1), fine = hinges_of_square(30, 0.1);
+  ASSERT_EQ(three.size(), 3u);
+  EXPECT_EQ(three[1].at, 1);
+  EXPECT_EQ(three[1].weight, 2);
+  for (double t : {0.0, 1.0, 2.0, 3.0}) EXPECT_NEAR(sum_of(three, t), t * t, 1e-14);
+  EXPECT_NEAR(sum_of(three, 2.5), 6.5, 1e-14);
+  EXPECT_NEAR(sum_of(fine, 1.05) - 1.05 * 1.05, 0.0025, 1e-13);
+}
+
+// Between two codes of which no hidden unit of the decoder sees one on its flat side and the other
+// on its steep one, the decoder is affine, and the midpoint decodes to the average.
+TEST_F(SmallAutoencoder, AveragesAtMidpointsWhereNoUnitSwitches) {
+  const Tensor<double> ends({2, 2}, {0.3, -0.2, 0.3 + 1e-4, -0.2 + 1e-4});
+  const Tensor<double> path = model.decode(points_between(ends, 3)).value();
+  EXPECT_LT(departure_of_midpoint(path), 1e-28);
 }
 
 TEST(CosineSchedule, FallsFromTheRateToZeroThroughHalfOfItAtHalfTime) {
