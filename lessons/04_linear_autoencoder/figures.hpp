@@ -10,7 +10,6 @@
 #include "lessons/04_linear_autoencoder/instruments.hpp"
 #include "lessons/04_linear_autoencoder/two_weights.hpp"
 #include "lessons/kit/data.hpp"
-#include "lessons/kit/diagram.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
 #include "lessons/kit/sketch.hpp"
@@ -32,19 +31,28 @@ struct Path {
 
 // The autoencoder of the toy: five numbers, two, five.
 inline void draw_network(kit::Lesson& lesson) {
-  kit::Diagram diagram({.title = "Five numbers through a place for two",
-                        .note = "each arrow is one weight: A has 2 x 5 of them, B has 5 x 2"});
+  kit::Sketch sketch({.title = "Five numbers through a place for two",
+                      .note = "each line is a weight: ten in A, ten in B",
+                      .equal_scale = false,
+                      .shown = {{-0.4, -0.3}, {2.4, 4.6}}});
   const std::vector<std::string> digits = {"₁", "₂", "₃", "₄", "₅"};
-  for (const std::string& i : digits) diagram.node("x" + i, "x" + i, kit::Diagram::kNothing);
-  for (const std::string& k : {digits[0], digits[1]}) {
-    diagram.node("z" + k, "z" + k, kit::Diagram::kLatent);
-    for (const std::string& i : digits) diagram.edge("x" + i, "z" + k);
+  const std::vector<kit::Point> codes = {{1, 2.75}, {1, 1.25}};
+  for (int i = 0; i < 5; ++i) {
+    const double height = 4 - i;
+    for (const kit::Point& code : codes) {
+      sketch.line({{0, height}, code}, {.hue = 1});
+      sketch.line({code, {2, height}}, {.hue = 2});
+    }
+    sketch.dots({{0, height}, {2, height}}, {.width = 1.5});
+    sketch.text({-0.1, height}, "x" + digits[i], {}, kit::Align::kRight);
+    sketch.text({2.1, height}, "x̂" + digits[i], {}, kit::Align::kLeft);
   }
-  for (const std::string& i : digits) {
-    diagram.node("y" + i, "x̂" + i, kit::Diagram::kNothing);
-    for (const std::string& k : {digits[0], digits[1]}) diagram.edge("z" + k, "y" + i);
-  }
-  diagram.draw(lesson, "network");
+  sketch.dots(codes, {.width = 2.5});
+  sketch.text({1, 3.15}, "z₁");
+  sketch.text({1, 0.85}, "z₂");
+  sketch.text({0.5, 4.3}, "encoder, A", {.hue = 1});
+  sketch.text({1.5, 4.3}, "decoder, B", {.hue = 2});
+  sketch.draw(lesson, "network");
 }
 
 // How far the losses of some descents are above the least that they can reach.
@@ -94,12 +102,13 @@ inline void draw_curvatures(kit::Lesson& lesson, const std::vector<CriticalPoint
                       .y_label = "lowest eigenvalue of the Hessian",
                       .axes = true,
                       .equal_scale = false,
-                      .shown = {{1.5, -5.2}, {7.5, 0.6}}});
-  sketch.line({{1.5, 0}, {7.5, 0}}, {.dashed = true});
+                      .shown = {{1.2, -5.2}, {7.5, 0.6}}});
+  sketch.line({{1.2, 0}, {7.5, 0}}, {.dashed = true});
   sketch.text({4.5, 0.25}, "0: no way down");
   for (const CriticalPoint& p : points) {
-    sketch.dots({{p.level, p.curvature}}, {.hue = 1, .width = 2});
-    sketch.text({p.level + 0.08, p.curvature - 0.3}, p.components, {}, kit::Align::kLeft);
+    sketch.dots({{p.level, p.curvature}}, {.hue = 1, .width = 1.5});
+    const double below = p.curvature < -0.01 ? 0.05 : 0.3;  // the dashed line
+    sketch.text({p.level - 0.1, p.curvature - below}, p.components, {}, kit::Align::kRight);
   }
   sketch.draw(lesson, "curvature");
 }
@@ -132,7 +141,7 @@ inline void draw_waits(kit::Lesson& lesson, const std::vector<Wait>& waits, doub
        .y_label = "squared error per example",
        .axes = true,
        .equal_scale = false,
-       .shown = {{0, 2.5}, {180, 6.6}}});
+       .shown = {{0, 1.5}, {180, 6.6}}});
   int hue = 0;
   for (const Wait& wait : waits) {
     ++hue;
@@ -141,7 +150,7 @@ inline void draw_waits(kit::Lesson& lesson, const std::vector<Wait>& waits, doub
       points.push_back({static_cast<double>(step), wait.loss[step]});
     sketch.line(points, {.hue = hue});
     sketch.dots({{wait.predicted, level - depth}}, {.hue = hue, .width = 1.5});
-    sketch.text({wait.predicted + 4, level}, "from " + wait.distance, {.hue = hue},
+    sketch.text({wait.predicted + 13, 4.7}, "from " + wait.distance, {.hue = hue},
                 kit::Align::kLeft);
   }
   sketch.draw(lesson, "waits");
@@ -203,8 +212,8 @@ inline std::vector<kit::Point> branch(double product, bool right, double edge) {
 inline void draw_contour(kit::Sketch& sketch, double loss, double edge) {
   for (double product : {1 - std::sqrt(loss), 1 + std::sqrt(loss)}) {
     if (product == 0) {
-      sketch.line({{-edge, 0}, {edge, 0}});
-      sketch.line({{0, -edge}, {0, edge}});
+      sketch.line({{-edge, 0}, {0, 0}, {edge, 0}}, {.hue = -1});
+      sketch.line({{0, -edge}, {0, 0}, {0, edge}}, {.hue = -1});
     } else if (std::abs(product) < edge * edge) {
       for (bool right : {false, true}) sketch.line(branch(product, right, edge), {.hue = -1});
     }
@@ -221,20 +230,25 @@ inline void draw_path(kit::Sketch& sketch, const std::vector<TwoWeights>& path, 
 // The loss (1 - a b)^2 of two weights as a map of heights, and two descents that pass a saddle.
 inline void draw_landscape(kit::Lesson& lesson, const std::vector<TwoWeights>& left,
                            const std::vector<TwoWeights>& right) {
-  constexpr double kEdge = 1.8;
+  constexpr double kEdge = 1.5;
+  constexpr double kFar = 1.5 * kEdge;  // beyond what is shown
   kit::Sketch sketch({.title = "Two weights: a saddle between two valleys",
                       .note = "curves of equal loss, and a dot for each step of two descents",
                       .x_label = "a, the encoder's weight",
                       .y_label = "b, the decoder's weight",
                       .axes = true,
                       .shown = {{-kEdge, -kEdge}, {kEdge, kEdge}}});
-  for (double loss : {0.25, 1.0, 2.25, 4.0, 6.25}) draw_contour(sketch, loss, kEdge);
-  for (bool side : {false, true}) sketch.line(branch(1, side, kEdge), {.hue = 3, .width = 1.5});
+  for (double loss : {0.25, 1.0, 2.25, 4.0, 6.25}) draw_contour(sketch, loss, kFar);
+  for (bool side : {false, true}) sketch.line(branch(1, side, kFar), {.hue = 3, .width = 1.5});
   draw_path(sketch, left, 1);
   draw_path(sketch, right, 2);
-  sketch.text({1.25, 1.2}, "loss 0", {.hue = 3}, kit::Align::kLeft);
-  sketch.text({-1.25, -1.2}, "loss 0", {.hue = 3}, kit::Align::kRight);
+  sketch.dots({{0, 0}}, {.width = 1.5});
   sketch.text({0.1, -0.12}, "saddle, loss 1", {}, kit::Align::kLeft);
+  sketch.text({1.68, 0.43}, "loss 0", {.hue = 3});
+  sketch.text({-1.68, -0.43}, "loss 0", {.hue = 3});
+  sketch.text({0.74, -0.76}, "2.25", {}, kit::Align::kLeft);
+  sketch.text({1.03, -1.05}, "4", {}, kit::Align::kLeft);
+  sketch.text({1.26, -1.28}, "6.25", {}, kit::Align::kLeft);
   sketch.draw(lesson, "landscape");
 }
 

@@ -64,9 +64,9 @@ void leave_the_origin(kit::Lesson& lesson) {
 // Two descents that begin on either side of the way up to the saddle.
 void look_at_two_weights(kit::Lesson& lesson) {
   leave_the_origin(lesson);
-  const double rate = 0.02;
-  const std::vector<TwoWeights> left = path_from({-1.21, 1.2}, 1, rate, 400);
-  const std::vector<TwoWeights> right = path_from({-1.2, 1.21}, 1, rate, 400);
+  const double rate = 0.04;
+  const std::vector<TwoWeights> left = path_from({-1.21, 1.2}, 1, rate, 200);
+  const std::vector<TwoWeights> right = path_from({-1.2, 1.21}, 1, rate, 200);
   // Small steps leave a^2 - b^2 as it is.
   const auto imbalance = [](const TwoWeights& w) { return w.a * w.a - w.b * w.b; };
   lesson.report("two_weights_imbalance_at_first", imbalance(right.front()), "");

@@ -111,15 +111,14 @@ TEST(ErrorsByComponents, AreTheResidualsOfPca) {
   EXPECT_EQ(components_needed(errors, 0.34), 3);
 }
 
-// Codes that climb in steps of 1 and come back from 5 to 0 in two: the changes are +1 five times,
-// then -3 and -2. The points before these are the last two.
-TEST(WayBack, IsWhereFewerPointsGo) {
-  const Tensor<double> codes({7}, {0, 1, 2, 3, 4, 5, 2});
-  const Tensor<double> losses({7}, {1, 1, 1, 1, 1, 3, 2});
+// Codes that climb from 0 at the second point to 5 at the seventh, and are back after one more.
+TEST(WayBack, IsTheShortWayFromTheHighestCodeToTheLowest) {
+  const Tensor<double> codes({8}, {2, 0, 1, 2, 3, 4, 5, 4});
+  const Tensor<double> losses({8}, {3, 2, 1, 1, 1, 1, 3, 4});
   const WayBack back = way_back(codes, losses);
-  EXPECT_EQ(back.points, 2);
-  EXPECT_NEAR(back.share_of_loss, 0.5, 1e-15);
-  EXPECT_EQ(way_back(-codes, losses).points, 2);  // the same, downwards
+  EXPECT_EQ(back.points, 4);  // 5, 4, 2, 0
+  EXPECT_NEAR(back.share_of_loss, 0.75, 1e-15);
+  EXPECT_EQ(way_back(-codes, losses).points, 4);  // the same, downwards
 }
 
 // relu(2 c - 1), relu(c + 4) and relu(-c) have their creases at 0.5, -4 and 0.
