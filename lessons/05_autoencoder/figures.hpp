@@ -70,7 +70,7 @@ inline void draw_circle(kit::Lesson& lesson, const Tensor<float>& codes,
   kit::Sketch sketch({.title = "A circle, coded by one number",
                       .note = "dots: the circle's points decoded, a colour for each seventh of the "
                               "codes",
-                      .shown = {{-1.9, -1.2}, {1.9, 1.2}}});
+                      .shown = {{-1.25, -1.15}, {1.25, 1.15}}});
   sketch.line(kit::ellipse({0, 0}, {1, 0}, {0, 1}), {.dashed = true});
   sketch.line({{-1, 0}, {1, 0}}, {.hue = -1, .width = 1.5});
   sketch.text({0, 0.08}, "all that PCA's number can say", {});
@@ -85,6 +85,10 @@ inline void draw_circle(kit::Lesson& lesson, const Tensor<float>& codes,
     }
     sketch.dots(points, {.hue = band + 1});
   }
+  const Index last = all.extent(0) - 1;
+  sketch.text({0.9 * all(0, 0), 0.9 * all(0, 1)}, "lowest codes", {.hue = 1}, kit::Align::kRight);
+  sketch.text({0.9 * all(last, 0), 0.9 * all(last, 1)}, "highest codes", {.hue = kBands},
+              kit::Align::kRight);
   sketch.draw(lesson, "circle");
 }
 
@@ -155,7 +159,7 @@ inline void draw_interpolation(kit::Lesson& lesson, const Tensor<float>& ends,
 // The errors of the main model, by epoch.
 inline void draw_training(kit::Lesson& lesson, const kit::History& history, double pca_error) {
   std::vector<kit::Series> series;
-  for (const std::string name : {"test error", "training error"}) {
+  for (const std::string name : {"training error", "test error"}) {
     const std::vector<double>& errors = history.at(name);
     if (errors.size() < 2) return;
     series.push_back({.label = name,
@@ -163,7 +167,7 @@ inline void draw_training(kit::Lesson& lesson, const kit::History& history, doub
                       .mark = kit::Series::kLineAndDots});
   }
   kit::plot(lesson, "training",
-            {.title = "With 32 numbers the autoencoder passes PCA in its first epochs",
+            {.title = "The error of the autoencoder of 32 numbers, beside PCA's",
              .x_label = "epoch",
              .y_label = "mean squared error of a pixel",
              .levels = {{"PCA, test", pca_error}}},

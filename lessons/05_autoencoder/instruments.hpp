@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <utility>
 #include <vector>
 
 #include "lessons/01_pca/model.hpp"
@@ -64,28 +65,27 @@ inline Index components_needed(const std::vector<double>& errors, double error) 
   return found - errors.begin();
 }
 
-// What happens to the codes along a closed curve, of which codes and losses (N) are given point by
-// point. A code that follows the curve has to come back to where it began; these are the points at
-// which it runs back: its change to the next point has the sign that fewer points have.
+// A code that follows a closed curve has to come back to where it began. This is where it does, for
+// the codes and losses (N) of points along the curve: from the point of the highest code to that of
+// the lowest, both among them, along the shorter of the two ways.
 struct WayBack {
-  Index points;          // on the way back
+  Index points;
   double share_of_loss;  // of all losses, theirs
 };
 
 template <class T> WayBack way_back(const Tensor<T>& codes, const Tensor<T>& losses) {
   const Index n = codes.size();
-  const auto rises = [&](Index i) { return codes.data()[(i + 1) % n] > codes.data()[i]; };
-  Index rising = 0;
-  for (Index i = 0; i < n; ++i) rising += rises(i) ? 1 : 0;
-  const bool back = 2 * rising < n;  // whether a rise is the way back
-  WayBack result = {0, 0};
-  for (Index i = 0; i < n; ++i)
-    if (rises(i) == back) {
-      ++result.points;
-      result.share_of_loss += static_cast<double>(losses.data()[i]);
-    }
-  result.share_of_loss /= static_cast<double>(sum(losses).item());
-  return result;
+  const T* code = codes.data();
+  Index from = std::max_element(code, code + n) - code;
+  Index to = std::min_element(code, code + n) - code;
+  Index points = (to - from + n) % n + 1;
+  if (2 * points > n) {
+    std::swap(from, to);
+    points = (to - from + n) % n + 1;
+  }
+  double theirs = 0;
+  for (Index i = 0; i < points; ++i) theirs += static_cast<double>(losses.data()[(from + i) % n]);
+  return {points, theirs / static_cast<double>(sum(losses).item())};
 }
 
 // The codes from low to high at which a layer relu(w c + b) of one code number c has its creases,
