@@ -49,29 +49,29 @@ template <class T> T angle_to_nearest_axis(const Pca<T>& pca, const Tensor<T>& w
 }
 
 // One direction in which a saddle leads down: an eigenvector of the Hessian with an eigenvalue
-// mu < 0. At a distance c from the saddle along it the loss is lower by -mu/2 c^2, and a step of
-// gradient descent multiplies c by 1 - rate mu.
+// mu < 0. At a distance h from the saddle along it the loss is lower by -mu/2 h^2, and a step of
+// gradient descent multiplies h by 1 - rate mu.
 struct WayDown {
   double curvature;  // mu
-  double distance;   // c
+  double distance;   // h
 
   double factor(double rate) const { return 1 - rate * curvature; }
 
   // How much lower the loss is for it after so many steps.
   double depth(double rate, double steps) const {
-    const double c = distance * std::pow(factor(rate), steps);
-    return -0.5 * curvature * c * c;
+    const double h = distance * std::pow(factor(rate), steps);
+    return -0.5 * curvature * h * h;
   }
 
   // Steps until the loss is so much lower for it.
   double steps(double rate, double depth) const {
-    const double c = std::sqrt(-2 * depth / curvature);
-    return std::log(c / distance) / std::log(factor(rate));
+    const double h = std::sqrt(-2 * depth / curvature);
+    return std::log(h / distance) / std::log(factor(rate));
   }
 };
 
 // All of them, steepest first, seen from a place near a saddle. Along an eigenvector the slope
-// there is mu c, so that c is known without knowing where the saddle is.
+// there is mu h, so that h is known without knowing where the saddle is.
 template <class T> std::vector<WayDown> ways_down(const Curvature<T>& here) {
   const Index n = here.gradient.size();
   const auto [values, vectors] = symmetric_eigen(here.hessian);
