@@ -7,6 +7,7 @@
 
 #include "autograd/gradcheck.hpp"
 #include "autograd/operations.hpp"
+#include "lessons/02_ppca/examples.hpp"
 #include "lessons/02_ppca/instruments.hpp"
 #include "lessons/02_ppca/model.hpp"
 #include "lessons/common/toy.hpp"
@@ -120,6 +121,72 @@ TEST(Ppca, EmNeverStepsDownAndReachesTheClosedForm) {
   }
 }
 
+// Column i times 1 + delta, with sigma^2 as it is: c' = c l M / (c^2 l + sigma^2 M) with
+// M = c^2 + sigma^2 has d ln c' / d ln c = 1 - 2 r + 2 r^2 at its fixed point, r = sigma^2 / l.
+TEST(Ppca, EmMendsTheLengthOfAColumnSlowly) {
+  Toy toy;
+  const Ppca<double> best = fit_ppca(toy.pca, 2);
+  for (Index i : {0, 1}) {
+    const double delta = 1e-6;
+    Tensor<double> scale({2}, {1, 1});
+    scale.set({i}, 1 + delta);
+    const Ppca<double> next = em_step({best.mean, best.w * scale, best.sigma2}, toy.x);
+    const double r = best.sigma2 / kToyVariances[i];
+    const Tensor<double> longer = slice((next.w - best.w) * best.w, 1, i, i + 1);
+    const double excess = sum(longer).item() / sum(slice(square(best.w), 1, i, i + 1)).item();
+    EXPECT_NEAR(excess / delta, 1 - 2 * r + 2 * r * r, 1e-5) << i;
+  }
+}
+
+// A bit of a dropped direction u_j in column i shrinks by l_j / l_i.
+TEST(Ppca, EmTurnsAColumnBackByTheRatioOfVariances) {
+  Toy toy;
+  const Ppca<double> best = fit_ppca(toy.pca, 2);
+  for (Index i : {0, 1})
+    for (Index j : {2, 3, 4}) {
+      const double delta = 1e-6;
+      const Tensor<double> u = slice(toy.pca.components, 0, j, j + 1);  // (1, 5)
+      Tensor<double> column({1, 2});
+      column.set({0, i}, delta);
+      const Ppca<double> next =
+          em_step({best.mean, best.w + matmul(transpose(u), column), best.sigma2}, toy.x);
+      const double left = matmul(u, next.w)(0, i);
+      EXPECT_NEAR(left / delta, kToyVariances[j] / kToyVariances[i], 1e-5) << i << " " << j;
+    }
+}
+
+// Where W is almost 0, M is sigma^2 I and the average of z z^T is I, so that W becomes
+// S W / sigma^2.
+TEST(Ppca, EmGrowsFromZeroByTheRatioToTheNoise) {
+  Toy toy;
+  const double sigma2 = toy_variance_beyond(0) / 5;
+  const Tensor<double> w = 1e-6 * toy.rng.normal<double>({5, 2});
+  const Ppca<double> next = em_step({toy.pca.mean, w, sigma2}, toy.x);
+  const Tensor<double> before = matmul(toy.pca.components, w);
+  const Tensor<double> after = matmul(toy.pca.components, next.w);
+  const Tensor<double> factor({5, 1},
+                              {4 / sigma2, 2 / sigma2, 1 / sigma2, 0.5 / sigma2, 0.25 / sigma2});
+  EXPECT_LT(largest(after - before * factor), 1e-11);
+}
+
+// From weights of 1e-6 it rests at the maxima for no latent and for one.
+TEST(Ppca, EmRestsWhereFewerLatentsAreBest) {
+  Toy toy;
+  Ppca<double> model{toy.pca.mean, 1e-6 * toy.rng.normal<double>({5, 2}), 1.0};
+  std::vector<double> heights;
+  for (int step = 0; step < 120; ++step) {
+    model = em_step(model, toy.x);
+    heights.push_back(mean_log_likelihood(model, toy.x));
+  }
+  for (Index k : {0, 1, 2}) {
+    int near = 0;
+    for (double height : heights)
+      if (std::abs(height - toy_log_likelihood(k)) < 3e-3) ++near;
+    EXPECT_GE(near, 4) << k;
+  }
+  EXPECT_NEAR(heights.back(), toy_log_likelihood(2), 1e-9);
+}
+
 TEST(Ppca, EmStaysWhereItIsBest) {
   Toy toy;
   const Ppca<double> best = fit_ppca(toy.pca, 2);
@@ -210,6 +277,113 @@ TEST(Ppca, WithoutNoiseItsSamplesLieInThePlane) {
   EXPECT_GT(toy.pca.residual(x, 1), 0.1);
 }
 
+// ---- Examples on paper
+// ---------------------------------------------------------------------------
+
+// exp(-(x - m)^2 / 2 v) / sqrt(2 pi v).
+TEST(PpcaOnPaper, TheNormalDensityIsItsFormula) {
+  for (double x : {-1.0, 0.0, 2.5})
+    for (double v : {0.25, 1.0, 4.0})
+      EXPECT_NEAR(normal_log_density(x, 0.5, v),
+                  std::log(std::exp(-(x - 0.5) * (x - 0.5) / (2 * v)) / std::sqrt(2 * M_PI * v)),
+                  1e-13);
+}
+
+// The mean of 0, 2, 3, 4, 6 is 3, and their variance (9 + 1 + 0 + 1 + 9) / 5 is 4.
+TEST(PpcaOnPaper, NoBellIsLikelierThanTheBestOfTheFive) {
+  const auto total = [](double mean, double variance) {
+    double sum = 0;
+    for (double x : kFiveNumbers) sum += normal_log_density(x, mean, variance);
+    return sum;
+  };
+  EXPECT_NEAR(total(3, 4), -2.5 * (std::log(8 * M_PI) + 1), 1e-12);
+  for (double mean : {0.0, 2.9, 3.0, 3.1, 6.0})
+    for (double variance : {1.0, 3.9, 4.0, 4.1, 9.0}) EXPECT_LE(total(mean, variance), total(3, 4));
+}
+
+// z^2 + (x - 2 z)^2 = 5 (z - 2 x / 5)^2 + const; x ~ N(0, 5). With a second number x' it is
+// 9 (z - 2 (x + x') / 9)^2 + const.
+TEST(PpcaOnPaper, CompletesTheSquareOfOneNumberAndOfTwo) {
+  const Ppca<double> one = one_number_model();
+  const Tensor<double> x({1, 1}, {kSeen});
+  EXPECT_NEAR(one.encode(x).item(), 0.6, 1e-15);
+  EXPECT_NEAR(one.posterior_covariance().item(), 0.2, 1e-15);
+  EXPECT_NEAR(one.log_likelihood(x).item(), -0.5 * (std::log(10 * M_PI) + 2.25 / 5), 1e-14);
+  for (double z : {-1.0, 0.0, 0.6, 2.0})
+    EXPECT_NEAR(normal_log_density(z, 0.6, 0.2),
+                log_prior(z) + log_likelihood_of_latent(z) - one.log_likelihood(x).item(), 1e-13);
+
+  const Ppca<double> two{Tensor<double>({2}), Tensor<double>({2, 1}, {2, 2}), 1.0};
+  EXPECT_NEAR(two.encode(Tensor<double>({1, 2}, {1.5, 2.5})).item(), 8.0 / 9, 1e-15);
+  EXPECT_NEAR(two.posterior_covariance().item(), 1.0 / 9, 1e-15);
+}
+
+// The posterior's density, by Bayes' rule from prior, likelihood and evidence, at random z.
+TEST(PpcaOnPaper, BayesRuleHoldsInKDimensions) {
+  Rng rng(6);
+  const Ppca<double> model{rng.normal<double>({4}), rng.normal<double>({4, 2}), 0.7};
+  const Tensor<double> x = rng.normal<double>({1, 4});
+  const Tensor<double> mean = model.encode(x);
+  for (int trial = 0; trial < 20; ++trial) {
+    const Tensor<double> z = rng.normal<double>({1, 2});
+    const double prior = gaussian_log_likelihood(z, identity<double>(2)).item();
+    const double likelihood =
+        gaussian_log_likelihood(x - model.decode(z), 0.7 * identity<double>(4)).item();
+    const double posterior = gaussian_log_likelihood(z - mean, model.posterior_covariance()).item();
+    EXPECT_NEAR(posterior, prior + likelihood - model.log_likelihood(x).item(), 1e-12);
+  }
+}
+
+// Eigenvalues 6 and 1: sigma^2 = 1, w = sqrt(5) u1 = (2, 1), and M = 6. The point (1, 3) is (-3, 0)
+// from the mean (4, 3), so its code is -6 / 6.
+TEST(PpcaOnPaper, FourPointsHaveTheirFit) {
+  const Tensor<double> x = four_points();
+  const Ppca<double> best = four_points_model();
+  EXPECT_LT(largest(fit_ppca(fit_pca(x), 1).covariance() - best.covariance()), 1e-14);
+  EXPECT_LT(largest(best.covariance() - Tensor<double>({2, 2}, {5, 2, 2, 2})), 1e-14);
+  const Tensor<double> last = slice(x, 0, 3, 4);
+  EXPECT_NEAR(best.encode(last).item(), -1, 1e-15);
+  EXPECT_NEAR(best.posterior_covariance().item(), 1.0 / 6, 1e-15);
+  EXPECT_LT(largest(best.decode(best.encode(last)) - Tensor<double>({1, 2}, {2, 2})), 1e-14);
+  // y^T C^-1 y = (9 - 36 / 6) / 1.
+  EXPECT_NEAR(best.log_likelihood(last).item(), -0.5 * (2 * std::log(2 * M_PI) + std::log(6.0) + 3),
+              1e-14);
+}
+
+// From w = u1, sigma^2 = 1: M = 2, the average of z z^T is 6 / 4 + 1 / 2 and that of y z is 3 u1,
+// so w = 3 / 2 u1 and sigma^2 = (7 - 9 / 2) / 2.
+TEST(PpcaOnPaper, EmStepsUpOnFourPoints) {
+  const Tensor<double> x = four_points();
+  const Ppca<double> best = four_points_model();
+  const Ppca<double> start{best.mean, best.w / std::sqrt(5.0), 1.0};
+  const Ppca<double> next = em_step(start, x);
+  EXPECT_LT(largest(next.w - 1.5 * start.w), 1e-14);
+  EXPECT_NEAR(next.sigma2, 5.0 / 4, 1e-14);
+  EXPECT_GT(mean_log_likelihood(next, x), mean_log_likelihood(start, x));
+}
+
+// From the maximum, where the average of z^2 is 5 / 6, and with the variance 1 / 6 it would be 1:
+// w = 6 / 5 (2, 1) and sigma^2 = (7 - 6) / 2, and the likelihood falls.
+TEST(PpcaOnPaper, LeavingOutTheCovarianceStepsDown) {
+  const Tensor<double> x = four_points();
+  const Ppca<double> best = four_points_model();
+  const Ppca<double> wrong = em_step_without_covariance(best, x);
+  EXPECT_LT(largest(wrong.w - 1.2 * best.w), 1e-14);
+  EXPECT_NEAR(wrong.sigma2, 0.5, 1e-14);
+  EXPECT_NEAR(mean_log_likelihood(wrong, x),
+              -0.5 * (2 * std::log(2 * M_PI) + std::log(7.7) + 6 / 7.7 + std::log(0.5) + 2), 1e-13);
+  EXPECT_LT(mean_log_likelihood(wrong, x), mean_log_likelihood(best, x));
+}
+
+// The toy with two latents: kept 4 and 2, dropped three times 1.75 / 3.
+TEST(Ppca, KeptAndDroppedDirectionsAddUp) {
+  Toy toy;
+  const Parts parts = parts_of_log_likelihood(toy.pca, fit_ppca(toy.pca, 2));
+  EXPECT_NEAR(parts.kept, -0.5 * (2 * std::log(2 * M_PI) + std::log(8.0) + 2), 1e-12);
+  EXPECT_NEAR(parts.dropped, -1.5 * (std::log(2 * M_PI * 1.75 / 3) + 1), 1e-12);
+  EXPECT_NEAR(parts.kept + parts.dropped, toy_log_likelihood(2), 1e-12);
+}
+
 std::string message_of(const std::function<void()>& f) {
   try {
     f();
@@ -222,7 +396,7 @@ std::string message_of(const std::function<void()>& f) {
 TEST(Ppca, SaysWhyThereIsNoMaximum) {
   Toy toy;
   EXPECT_EQ(message_of([&] { fit_ppca(toy.pca, 5); }),
-            "fit_ppca: 5 latents in 5 dimensions: q must be below d");
+            "fit_ppca: 5 latents in 5 dimensions: K must be below D");
   const Tensor<double> line({3, 3}, {1, 0, 0, 2, 0, 0, 3, 0, 0});
   EXPECT_NE(message_of([&] { fit_ppca(fit_pca(line), 1); }).find("take fewer latents"),
             std::string::npos);
