@@ -1,6 +1,9 @@
 // Lesson 10: the Kullback-Leibler divergence, on paper, by Monte Carlo and as a thing to minimise.
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/core.h>
@@ -9,6 +12,7 @@
 #include "lessons/02_ppca/model.hpp"
 #include "lessons/10_kl/figures.hpp"
 #include "lessons/10_kl/model.hpp"
+#include "lessons/common/constants.hpp"
 #include "lessons/common/estimates.hpp"
 #include "lessons/common/scalar_normal.hpp"
 #include "lessons/common/toy.hpp"
@@ -25,11 +29,38 @@ namespace {
 
 using Numbers = Tensor<double>;
 
-// Tables: the binomial and the uniform on {0, 1, 2}, and the uniform as it is often printed.
+// ---- Tables: the binomial and the uniform on {0, 1, 2} ------------------------------------------
+
+const std::vector<double> kBinomial = {0.36, 0.48, 0.16};
+
+// The surprise at each outcome, the entropy and the cross-entropies: averages of it.
+void weigh_surprises(kit::Lesson& lesson) {
+  const Numbers p({3}, kBinomial);
+  const Numbers log_p = log(p);
+  const Numbers log_q = full<double>({3}, -std::log(3));
+  double entropy = 0;  // H(P), term by term
+  for (Index i = 0; i < 3; ++i) {
+    const double surprise = -log_p(i);
+    const double term = p(i) * (log_p(i) - log_q(i));
+    lesson.report(fmt::format("surprise_{}", i), surprise, "nats");
+    lesson.report(fmt::format("surprise_{}_weighted", i), p(i) * surprise, "nats");
+    lesson.report(fmt::format("surprise_{}_of_the_uniform_weighted", i), -p(i) * log_q(i), "nats");
+    lesson.report(fmt::format("log_ratio_{}", i), log_p(i) - log_q(i), "");
+    lesson.report(fmt::format("term_{}", i), term, "nats");
+    entropy += p(i) * surprise;
+  }
+  lesson.check("entropy_binomial", cross_entropy_by_sum<double>(log_p, log_p).item(), "nats",
+               kit::Expected{entropy, 1e-15});
+  lesson.check("cross_entropy_binomial_uniform", cross_entropy_by_sum<double>(log_p, log_q).item(),
+               "nats", kit::Expected{std::log(3), 1e-15});
+  lesson.check("cross_entropy_uniform_binomial", cross_entropy_by_sum<double>(log_q, log_p).item(),
+               "nats", kit::Expected{-std::log(0.36 * 0.48 * 0.16) / 3, 1e-15});
+}
+
 void compare_tables(kit::Lesson& lesson) {
-  const Numbers p({3}, {0.36, 0.48, 0.16});
+  const Numbers p({3}, kBinomial);
   const Numbers q = full<double>({3}, 1.0 / 3);
-  const Numbers printed = full<double>({3}, 0.333);
+  const Numbers printed = full<double>({3}, 0.333);  // the uniform as it is often printed
   auto divergence = [](const Numbers& a, const Numbers& b) {
     return kl_by_sum<double>(log(a), log(b)).item();
   };
@@ -38,12 +69,58 @@ void compare_tables(kit::Lesson& lesson) {
   lesson.check("kl_binomial_uniform", divergence(p, q), "nats", kit::Expected{p_q, 1e-12});
   lesson.check("kl_uniform_binomial", divergence(q, p), "nats", kit::Expected{q_p, 1e-12});
   // With 0.333 = 0.999 / 3, ln p - ln q grows by -ln 0.999; the other way the whole is 0.999 of it.
-  lesson.report("uniform_as_printed", printed(0), "");
   lesson.check("kl_binomial_uniform_as_printed", divergence(p, printed), "nats",
                kit::Expected{p_q - std::log(0.999), 1e-12});
   lesson.check("kl_uniform_binomial_as_printed", divergence(printed, p), "nats",
                kit::Expected{0.999 * (q_p + std::log(0.999)), 1e-12});
-  draw_tables(lesson, p, q, divergence(p, q), divergence(q, p));
+  // Two independent trials of either table, on nine pairs; and, of Q = (1/2, 1/2, 0), the two terms
+  // of KL(Q || P) that there are.
+  const Numbers pairs = (p.reshape({3, 1}) * p).reshape({9});
+  const Numbers uniform_pairs = full<double>({9}, 1.0 / 9);
+  lesson.check("kl_of_pairs", divergence(pairs, uniform_pairs), "nats",
+               kit::Expected{2 * p_q, 1e-12});
+  lesson.check("kl_of_a_half_each", divergence(Numbers({2}, {0.5, 0.5}), slice(p, 0, 0, 2)), "nats",
+               kit::Expected{-0.5 * std::log(4 * 0.36 * 0.48), 1e-12});
+  draw_tables(lesson, p, q);
+}
+
+// ---- Normal distributions: N(1, 1/4) is the narrow one, N(0, 1) the wide one -------------------
+
+// The integral of (a + b e + c e^2) N(e; 0, 1) from one root of the quadratic to the other.
+double area_between_roots(double a, double b, double c) {
+  const double root = std::sqrt(b * b - 4 * a * c);
+  const double low = std::min((-b - root) / (2 * c), (-b + root) / (2 * c));
+  const double high = std::max((-b - root) / (2 * c), (-b + root) / (2 * c));
+  auto density = [](double e) { return std::exp(-0.5 * (e * e + kLogTwoPi)); };
+  const double zeroth = 0.5 * (std::erf(high / std::sqrt(2)) - std::erf(low / std::sqrt(2)));
+  const double first = density(low) - density(high);
+  const double second = zeroth + low * density(low) - high * density(high);
+  return a * zeroth + b * first + c * second;
+}
+
+// Measures both areas from -20 to 20, and draws them.
+void shade(kit::Lesson& lesson, const Areas& areas) {
+  constexpr double kStep = 0.001;
+  const Numbers x = (arange<double>(40'001) * kStep - 20.0).reshape({-1, 1});
+  const Numbers log_p = areas.p.distribution.log_prob(x).value();
+  const Numbers terms = exp(log_p) * (log_p - areas.q.distribution.log_prob(x).value());
+  const std::string key = areas.p.name + "_" + areas.q.name;
+  lesson.check("area_above_" + key, kStep * sum(maximum(terms, 0)).item(), "nats",
+               kit::Expected{areas.above, 1e-5});
+  lesson.check("area_below_" + key, -kStep * sum(minimum(terms, 0)).item(), "nats",
+               kit::Expected{areas.below, 1e-5});
+  draw_areas(lesson, key, areas);
+}
+
+// With x = 1 + e / 2,  ln p - ln q = ln 2 + 1/2 + e / 2 - 3/8 e^2,  positive between its roots.
+// With x = e,          ln q - ln p = 2 - ln 2 - 4 e + 3/2 e^2,      negative between its roots.
+void shade_both_ways(kit::Lesson& lesson) {
+  const Named narrow{"narrow", scalar_normal(1, 0.25), 3};
+  const Named wide{"wide", scalar_normal(0, 1), 4};
+  const double above = area_between_roots(std::log(2) + 0.5, 0.5, -3.0 / 8);
+  const double below = -area_between_roots(2 - std::log(2), -4, 3.0 / 2);
+  shade(lesson, {narrow, wide, above, above - (1.0 / 8 + std::log(2)), {1.15, 0.45}, {-0.6, -0.2}});
+  shade(lesson, {wide, narrow, below + 7.0 / 2 - std::log(2), below, {-1.2, 0.8}, {1.1, -0.12}});
 }
 
 // 1/2 (r - 1 - ln r + (difference of means)^2 / s_q^2), with r = s_p^2 / s_q^2.
@@ -54,6 +131,13 @@ void compare_normals(kit::Lesson& lesson) {
                kit::Expected{1.0 / 8 + std::log(2), 1e-12});
   lesson.check("kl_wide_narrow", kl(wide, narrow).item(), "nats",
                kit::Expected{7.0 / 2 - std::log(2), 1e-12});
+  // KL is cross-entropy less entropy: -E_p[ln q] = 1/2 (ln 2 pi + 1/4 + 1^2), and H(p) is
+  // 1/2 (1 + ln 2 pi + ln 1/4).
+  const double entropy = narrow.entropy().item();
+  lesson.check("entropy_narrow", entropy, "nats",
+               kit::Expected{0.5 * (1 + kLogTwoPi) - std::log(2), 1e-14});
+  lesson.check("cross_entropy_narrow_wide", kl(narrow, wide).item() + entropy, "nats",
+               kit::Expected{0.5 * (kLogTwoPi + 5.0 / 4), 1e-14});
 }
 
 // The same in the plane. det A = 3/4, det B = 2, and A^-1 = 4/3 [[1, -1/2], [-1/2, 1]]:
@@ -145,40 +229,104 @@ void sample_both_ways(kit::Lesson& lesson) {
   draw_monte_carlo(lesson, {there, back});
 }
 
+// ---- Two modes, 1/2 N(-2, 1/4) + 1/2 N(2, 1/4) --------------------------------------------------
+
 double variance(const nn::Normal<double>& q) { return std::exp(q.log_var.item()); }
 
-void fit_two_modes(kit::Lesson& lesson) {
-  // Integrals by mpmath.quad, in 20 digits (mpmath 1.3.0).
-  constexpr double kForwardFitKl = 0.72355302654518811;
-  constexpr double kReverseKlOnAMode = 0.69305364548291993;
+// Integrals without a closed form, by tests/references/two_modes.py.
+constexpr double kForwardFitKl = 0.7235530265451881;
+constexpr double kReverseKlOfForwardFit = 2.097617210976625;
+constexpr double kReverseKlOnAMode = 0.6930536454829199;
+constexpr double kSideMean = 1.9998008691016;
+constexpr double kSideVariance = 0.2503983034756;
+constexpr double kSideKl = 0.6930529416655937;
+constexpr double kMiddleVariance = 3.014954609205;
+constexpr double kMiddleKl = 1.8711965121688126;
+constexpr double kCloserVariance = 1.0475619935977;  // of modes at -1 and 1
+constexpr double kCloserKl = 0.2265079607614439;
 
-  const TwoModes<double> modes;
-  const auto wide = modes.fit(/*is_forward=*/true, 1);
-  const auto right = modes.fit(/*is_forward=*/false, 1);
-  const auto left = modes.fit(/*is_forward=*/false, -1);
-  // Forward KL is -H(p) - E_p[ln q], least where q has p's mean and variance, 0 and 2^2 + 0.25.
-  lesson.check("forward_fit_mean", wide.mean.item(), "", kit::Expected{0, 1e-9});
-  lesson.check("forward_fit_variance", variance(wide), "", kit::Expected{4.25, 1e-9});
-  lesson.check("forward_fit_kl", modes.forward(wide).item(), "nats",
+// Forward KL is -H(p) - E_p[ln q], least where q has p's mean and variance, 0 and 2^2 + 1/4.
+void check_forward_fit(kit::Lesson& lesson, const TwoModes<double>& modes,
+                       const nn::Normal<double>& q) {
+  lesson.check("forward_fit_mean", q.mean.item(), "", kit::Expected{0, 1e-9});
+  lesson.check("forward_fit_variance", variance(q), "", kit::Expected{4.25, 1e-9});
+  lesson.check("forward_fit_kl", modes.forward(q).item(), "nats",
                kit::Expected{kForwardFitKl, 1e-12});
-  lesson.report("forward_fit_reverse_kl", modes.reverse(wide).item(), "nats");
-
-  // The same H(p), and with q = N(2, 1/4) in -E_p[ln q] the distances (4.25 + 2^2) / (2 / 4).
-  const auto mode = scalar_normal(2, 0.25);
-  lesson.check("forward_kl_on_a_mode", modes.forward(mode).item(), "nats",
-               kit::Expected{kForwardFitKl + 0.5 * std::log(0.25 / 4.25) - 0.5 + 16.5, 1e-9});
-  lesson.check("reverse_kl_on_a_mode", modes.reverse(mode).item(), "nats",
-               kit::Expected{kReverseKlOnAMode, 1e-12});
-  // Reverse KL is least a hair beside N(2, 1/4), which the other mode pulls at.
-  lesson.check("reverse_fit_kl", modes.reverse(right).item(), "nats",
-               kit::between(0.69, modes.reverse(mode).item()));
-  lesson.check("reverse_fit_mean_from_the_right", right.mean.item(), "", kit::Expected{2, 0.01});
-  lesson.check("reverse_fit_mean_from_the_left", left.mean.item(), "", kit::Expected{-2, 0.01});
-  lesson.check("reverse_fit_variance", variance(right), "", kit::Expected{0.25, 0.01});
-  draw_two_modes(lesson, modes.p, wide, right);
+  lesson.check("forward_fit_reverse_kl", modes.reverse(q).item(), "nats",
+               kit::Expected{kReverseKlOfForwardFit, 1e-12});
+  lesson.report("density_of_p_at_0", density_at(0, modes.p), "");
+  lesson.report("density_of_forward_fit_at_0", density_at(0, q), "");
 }
 
-// Lesson 02 again. Over points whose mean and covariance are exactly those of a normal distribution
+void check_reverse_fits(kit::Lesson& lesson, const TwoModes<double>& modes, const Fits& fits) {
+  lesson.check("left_mean", fits.left.mean.item(), "", kit::Expected{-kSideMean, 1e-8});
+  lesson.check("left_kl", modes.reverse(fits.left).item(), "nats", kit::Expected{kSideKl, 1e-12});
+  lesson.check("right_mean", fits.right.mean.item(), "", kit::Expected{kSideMean, 1e-8});
+  lesson.check("right_variance", variance(fits.right), "", kit::Expected{kSideVariance, 1e-8});
+  lesson.check("right_kl", modes.reverse(fits.right).item(), "nats", kit::Expected{kSideKl, 1e-12});
+  lesson.check("middle_mean", fits.middle.mean.item(), "", kit::Expected{0, 1e-8});
+  lesson.check("middle_variance", variance(fits.middle), "", kit::Expected{kMiddleVariance, 1e-8});
+  lesson.check("middle_kl", modes.reverse(fits.middle).item(), "nats",
+               kit::Expected{kMiddleKl, 1e-12});
+
+  // On one mode, N(2, 1/4): reverse KL is ln 2 but for the other mode's tail. Forward KL has the
+  // same H(p), and in -E_p[ln q] the distances (4.25 + 2^2) / (2 / 4).
+  const auto mode = scalar_normal(2, 0.25);
+  lesson.check("reverse_kl_on_a_mode", modes.reverse(mode).item(), "nats",
+               kit::Expected{kReverseKlOnAMode, 1e-12});
+  const TwoModes<double> separate{.c = 5};
+  lesson.check("reverse_kl_on_a_separate_mode", separate.reverse(scalar_normal(5, 0.25)).item(),
+               "nats", kit::Expected{std::log(2), 1e-12});
+  lesson.check("forward_kl_on_a_mode", modes.forward(mode).item(), "nats",
+               kit::Expected{kForwardFitKl + 0.5 * std::log(0.25 / 4.25) - 0.5 + 16.5, 1e-9});
+}
+
+// The best variance for each mean. Forward KL has a formula, v = 4.25 + m^2; for reverse KL the
+// variance is looked for among 121.
+Landscape survey(const TwoModes<double>& modes) {
+  Landscape landscape;
+  for (int i = -64; i <= 64; ++i) {
+    const double mean = 0.05 * i;
+    double least = std::numeric_limits<double>::infinity();
+    for (int j = 0; j <= 120; ++j) {
+      const auto q = scalar_normal(mean, 0.1 * std::pow(80.0, j / 120.0));
+      least = std::min(least, modes.reverse(q).item());
+    }
+    landscape.means.push_back(mean);
+    landscape.forward.push_back(modes.forward(scalar_normal(mean, 4.25 + mean * mean)).item());
+    landscape.reverse.push_back(least);
+  }
+  return landscape;
+}
+
+void fit_two_modes(kit::Lesson& lesson) {
+  const TwoModes<double> modes;
+  const Fits fits{.forward = modes.fit(/*is_forward=*/true, 1),
+                  .left = modes.fit(/*is_forward=*/false, -1),
+                  .right = modes.fit(/*is_forward=*/false, 1),
+                  .middle = modes.fit(/*is_forward=*/false, 0.01)};
+  check_forward_fit(lesson, modes, fits.forward);
+  check_reverse_fits(lesson, modes, fits);
+  draw_two_modes(lesson, modes.p, fits);
+
+  std::vector<std::pair<double, double>> rests;
+  for (const auto* q : {&fits.left, &fits.middle, &fits.right})
+    rests.emplace_back(q->mean.item(), modes.reverse(*q).item());
+  draw_landscape(lesson, survey(modes), rests);
+}
+
+// Modes that are nearer to each other, at -1 and 1: reverse KL covers both.
+void fit_closer_modes(kit::Lesson& lesson) {
+  const TwoModes<double> modes{.c = 1};
+  const auto q = modes.fit(/*is_forward=*/false, 1);
+  lesson.check("closer_modes_mean", q.mean.item(), "", kit::Expected{0, 1e-8});
+  lesson.check("closer_modes_variance", variance(q), "", kit::Expected{kCloserVariance, 1e-8});
+  lesson.check("closer_modes_kl", modes.reverse(q).item(), "nats", kit::Expected{kCloserKl, 1e-12});
+}
+
+// ---- Lesson 02, measured anew ------------------------------------------------------------------
+
+// Over points whose mean and covariance are exactly those of a normal distribution
 // p, any quadratic function has p's expectation: the average of ln p - ln q is KL(p || q).
 void revisit_ppca(kit::Lesson& lesson) {
   Rng rng(lesson.options().seed);
@@ -196,12 +344,15 @@ void revisit_ppca(kit::Lesson& lesson) {
 }
 
 void run(kit::Lesson& lesson) {
+  weigh_surprises(lesson);
   compare_tables(lesson);
+  shade_both_ways(lesson);
   compare_normals(lesson);
   compare_normals_in_the_plane(lesson);
   try_random_pairs(lesson);
   sample_both_ways(lesson);
   fit_two_modes(lesson);
+  fit_closer_modes(lesson);
   revisit_ppca(lesson);
 }
 

@@ -11,6 +11,13 @@
 //     N points, D dimensions, K components of a mixture
 namespace gradus::lesson10 {
 
+// H(p, q) = -sum_i p_i ln q_i step, the cross-entropy in nats; H(p, p) is the entropy of p. For
+// tables and densities as kl_by_sum below.
+template <class T>
+Var<T> cross_entropy_by_sum(const Var<T>& log_p, const Var<T>& log_q, T step = 1) {
+  return -step * sum(exp(log_p) * log_q);
+}
+
 // KL(p || q) = sum_i p_i (ln p_i - ln q_i) step, in nats: for two tables of log-probabilities, with
 // step 1, and for two log-densities at equally spaced points (an integral by the rectangle rule).
 template <class T> Var<T> kl_by_sum(const Var<T>& log_p, const Var<T>& log_q, T step = 1) {
@@ -62,14 +69,15 @@ template <class T> struct NormalMixture {
   }
 };
 
-// 1/2 N(-2, 1/4) + 1/2 N(2, 1/4), and both divergences between it and a normal q: sums over a grid
-// that for a q as wide as p, or narrower, is fine and long enough for them to be integrals to
-// 1e-12.
+// 1/2 N(-c, 1/4) + 1/2 N(c, 1/4), and both divergences between it and a normal q: sums over a grid
+// that for c up to 2 and a q as wide as p, or narrower, is fine and long enough for them to be
+// integrals to 1e-12.
 template <class T> struct TwoModes {
   static constexpr T kStep = T(0.01);
 
+  T c = 2;
   Tensor<T> x = (arange<T>(4001) * kStep - T(20)).reshape({-1, 1});  // (N, 1), from -20 to 20
-  NormalMixture<T> p{full<T>({2}, 0.5), Tensor<T>({2}, {-2, 2}), log(full<T>({2}, 0.25))};
+  NormalMixture<T> p{full<T>({2}, 0.5), Tensor<T>({2}, {-c, c}), log(full<T>({2}, 0.25))};
   Var<T> log_p = p.log_prob(x);  // (N)
 
   // KL(p || q) and KL(q || p).

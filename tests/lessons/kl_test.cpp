@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -56,6 +57,33 @@ TEST(Kl, WithThePrintedThirdIsNotThatOfTheSlides) {
   EXPECT_NEAR(by_sum(q, p), 0.999 * (by_sum(third, p) + std::log(0.999)), 1e-15);
   EXPECT_GT(std::fabs(by_sum(p, q) - 0.0852996), 1e-3);
   EXPECT_GT(std::fabs(by_sum(q, p) - 0.097455), 1e-3);
+}
+
+// KL(P || Q) = H(P, Q) - H(P), each by a loop of its own.
+TEST(Kl, IsCrossEntropyLessEntropy) {
+  Rng rng(11);
+  for (int trial = 0; trial < 100; ++trial) {
+    const Numbers log_p = log_softmax(Var<double>(rng.normal<double>({6}))).value();
+    const Numbers log_q = log_softmax(Var<double>(rng.normal<double>({6}))).value();
+    double entropy = 0;
+    double cross_entropy = 0;
+    for (Index i = 0; i < 6; ++i) {
+      entropy -= std::exp(log_p(i)) * log_p(i);
+      cross_entropy -= std::exp(log_p(i)) * log_q(i);
+    }
+    EXPECT_NEAR(cross_entropy_by_sum<double>(log_p, log_p).item(), entropy, 1e-14);
+    EXPECT_NEAR(cross_entropy_by_sum<double>(log_p, log_q).item(), cross_entropy, 1e-14);
+    EXPECT_NEAR(kl_by_sum<double>(log_p, log_q).item(), cross_entropy - entropy, 1e-14);
+  }
+}
+
+// Where P gives 0.16 to what Q calls impossible, the one is infinite; in the other stands
+// 0 (-infinity), which floating point takes for NaN.
+TEST(Kl, OfAnImpossibleOutcomeIsInfiniteOrNan) {
+  const std::vector<double> p = {0.36, 0.48, 0.16};
+  const std::vector<double> q = {0.5, 0.5, 0};
+  EXPECT_EQ(by_sum(p, q), std::numeric_limits<double>::infinity());
+  EXPECT_TRUE(std::isnan(by_sum(q, p)));
 }
 
 // KL = 1/2 (r - 1 - ln r + (difference of means)^2 / s_q^2), r = s_p^2 / s_q^2:
@@ -205,15 +233,58 @@ TEST(TwoModes, ReverseFitTakesTheModeWhereItBegan) {
   }
 }
 
-// In the middle, where it is more than twice as large as on a mode.
-TEST(TwoModes, ReverseKlHasAThirdAndWorseMinimum) {
+// Where reverse KL comes to rest, by tests/references/two_modes.py.
+TEST(TwoModes, ReverseKlHasThreeMinima) {
   const TwoModes<double> modes;
-  const auto q = modes.fit(/*is_forward=*/false, 0.01);
-  EXPECT_NEAR(q.mean.item(), 0, 1e-6);
-  EXPECT_GT(modes.reverse(q).item(), 2 * modes.reverse(scalar_normal(2, 0.25)).item());
-  for (double mean : {-0.05, 0.05})
-    EXPECT_GT(modes.reverse(scalar_normal(mean, std::exp(q.log_var.item()))).item(),
-              modes.reverse(q).item());
+
+  struct Rest {
+    double start, mean, variance, kl;
+  };
+
+  for (const auto& [start, mean, variance, kl] :
+       {Rest{-1, -1.9998008691016, 0.2503983034755, 0.6930529416655934},
+        Rest{1, 1.9998008691016, 0.2503983034755, 0.6930529416655934},
+        Rest{0.01, 0, 3.014954609205, 1.8711965121688139}}) {
+    const auto q = modes.fit(/*is_forward=*/false, start);
+    EXPECT_NEAR(q.mean.item(), mean, 1e-9);
+    EXPECT_NEAR(std::exp(q.log_var.item()), variance, 1e-9);
+    EXPECT_NEAR(modes.reverse(q).item(), kl, 1e-12);
+    // No q around it is nearer.
+    for (double angle = 0; angle < 6.28; angle += 0.1) {
+      const auto other = scalar_normal(q.mean.item() + 0.05 * std::cos(angle),
+                                       variance * std::exp(0.05 * std::sin(angle)));
+      EXPECT_GT(modes.reverse(other).item(), kl);
+    }
+  }
+}
+
+TEST(TwoModes, TheStartDecidesWhereReverseKlRests) {
+  const TwoModes<double> modes;
+  EXPECT_NEAR(modes.fit(/*is_forward=*/false, 0.37).mean.item(), 0, 1e-2);
+  EXPECT_NEAR(modes.fit(/*is_forward=*/false, 0.39).mean.item(), 2, 1e-2);
+}
+
+// Modes at -1 and 1 are covered together; of modes at -5 and 5 the fit takes one, for ln 2.
+TEST(TwoModes, ReverseFitCoversModesThatAreNear) {
+  const TwoModes<double> near{.c = 1};
+  for (double start : {-1.0, 0.01, 1.0}) {
+    const auto q = near.fit(/*is_forward=*/false, start);
+    EXPECT_NEAR(q.mean.item(), 0, 1e-8);
+    EXPECT_NEAR(std::exp(q.log_var.item()), 1.0475619935977, 1e-8);
+    EXPECT_NEAR(near.reverse(q).item(), 0.2265079607614439, 1e-12);
+  }
+  const TwoModes<double> far{.c = 5};
+  EXPECT_NEAR(far.reverse(scalar_normal(5, 0.25)).item(), std::log(2), 1e-13);
+}
+
+// Densities of modes at -30 and 30 fall below what a double can hold, e^-745, between them.
+TEST(NormalMixture, UnderflowsFarFromAllModes) {
+  const NormalMixture<double> p{full<double>({2}, 0.5), Numbers({2}, {-30, 30}),
+                                log(full<double>({2}, 0.25))};
+  auto log_prob = [&](double x) { return p.log_prob(full<double>({1, 1}, x)).item(); };
+  EXPECT_EQ(log_prob(0), -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(log_prob(10), -std::numeric_limits<double>::infinity());
+  EXPECT_GT(log_prob(11), -745);
 }
 
 TEST(NormalMixture, OfOneIsThatOne) {
