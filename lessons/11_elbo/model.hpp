@@ -1,15 +1,18 @@
 #pragma once
+#include <utility>
 #include <vector>
 
 #include "autograd/tape.hpp"
 #include "lessons/10_kl/model.hpp"
+#include "lessons/common/constants.hpp"
 #include "lessons/common/linear_gaussian.hpp"
+#include "nn/distributions.hpp"
 #include "nn/layers.hpp"
 
 // ln p(x) = ELBO + KL(q || posterior), for three models in which all three can be computed: a
 // latent number, a latent class, and a latent path through a hidden Markov model.
 //
-//     N examples, K values of a latent, T steps of a sequence
+//     N examples, K values of a latent, V values of what is seen, T steps of a sequence
 namespace gradus::lesson11 {
 
 using lesson10::kl_by_sum;
@@ -28,16 +31,43 @@ template <class T, class F> Tensor<T> gradient_at(const Tensor<T>& scores, F f) 
   return leaf.grad;
 }
 
-// A chain of hidden states z_1, ..., z_T, each of which shows something: a hidden Markov model.
+// ---- A model that is trained: z ~ N(0, 1),  x | z ~ N(a z, 1), with an unknown slope a ---------
+
+// The mean over N examples of E_q[ln p(x | z)] - KL(q || p(z)), for q = N(m, v) of each example:
+// E_q[(x - a z)^2] = (x - a m)^2 + a^2 v.   a: (), q and x: (N, 1)
+template <class T> Var<T> mean_elbo(const Var<T>& a, const nn::Normal<T>& q, const Tensor<T>& x) {
+  const Var<T> distance = square(x - a * q.mean) + square(a) * exp(q.log_var);  // (N, 1)
+  const Var<T> reconstruction = -0.5 * (kLogTwoPi + mean(distance));
+  return reconstruction - mean(kl(q, nn::Normal<T>::standard()));
+}
+
+// The mean over N examples of ln p(x), with p(x) = N(0, a^2 + 1).   (N, 1) -> ()
+template <class T> Var<T> mean_log_evidence(const Var<T>& a, const Tensor<T>& x) {
+  return mean(nn::Normal<T>{0, log(square(a) + 1)}.log_prob(x));
+}
+
+// The E step of EM: each example's posterior, N(a x / (a^2 + 1), 1 / (a^2 + 1)).
+template <class T> nn::Normal<T> e_step(T a, const Tensor<T>& x) {
+  return {a / (a * a + 1) * x, full<T>(x.shape(), -std::log(a * a + 1))};
+}
+
+// The M step: the slope at which the ELBO of these q is largest, sum x m / sum (m^2 + v), where the
+// ELBO's derivative, the mean of (x - a m) m - a v, is 0.
+template <class T> T m_step(const nn::Normal<T>& q, const Tensor<T>& x) {
+  const Tensor<T> m = q.mean.value();
+  return sum(x * m).item() / sum(square(m) + exp(q.log_var.value())).item();
+}
+
+// ---- A chain of hidden states z_1, ..., z_T, each of which shows something ---------------------
+
+// A hidden Markov model, by the logarithms of its probabilities.
 template <class T> struct Hmm {
-  Tensor<T> log_start;       // (K): ln P(z_1 = k)
-  Tensor<T> log_transition;  // (K, K): ln P(z_t+1 = j | z_t = i)
-  Tensor<T> log_emission;    // (V, K): ln P(x_t = v | z_t = k)
+  Var<T> log_start;       // (K): ln P(z_1 = k)
+  Var<T> log_transition;  // (K, K): ln P(z_t+1 = j | z_t = i)
+  Var<T> log_emission;    // (V, K): ln P(x_t = v | z_t = k)
 
   // ln P(x_t | z_t = k) for what was seen: row x_t of log_emission.   (T, K)
-  Var<T> scores(const std::vector<Index>& seen) const {
-    return gather_rows(Var<T>(log_emission), seen);
-  }
+  Var<T> scores(const std::vector<Index>& seen) const { return gather_rows(log_emission, seen); }
 
   // ln p(x) by the forward recursion, in T K^2 steps: a_t(k) = ln P(x_1, ..., x_t, z_t = k).
   Var<T> log_evidence(const Var<T>& scores) const {
@@ -50,10 +80,10 @@ template <class T> struct Hmm {
 
   // ln p(x, z) of each of the K^T paths z, the last step running fastest: by brute force.   (K^T)
   Tensor<T> log_joint_of_paths(const Tensor<T>& scores) const {
-    const Index k = log_start.size();
-    Tensor<T> table = log_start + slice(scores, 0, 0, 1);  // (paths so far, K)
+    const Index k = scores.extent(1);
+    Tensor<T> table = log_start.value() + slice(scores, 0, 0, 1);  // (paths so far, K)
     for (Index t = 1; t < scores.extent(0); ++t)
-      table = (table.reshape({-1, k, 1}) + log_transition + slice(scores, 0, t, t + 1))
+      table = (table.reshape({-1, k, 1}) + log_transition.value() + slice(scores, 0, t, t + 1))
                   .reshape({-1, k});
     return table.reshape({-1});
   }
@@ -83,6 +113,50 @@ template <class T> struct Hmm {
     const Tensor<T> after = slice(q, 0, t + 1, q.extent(0));
     return concatenate(std::vector<Tensor<T>>{before, softmax(g).value(), after});
   }
+};
+
+// How often the hidden path begins in each state, takes each transition and shows each symbol, on
+// average over the paths given what was seen.
+template <class T> struct Counts {
+  Tensor<T> start;       // (K), adds up to 1
+  Tensor<T> transition;  // (K, K), adds up to T - 1
+  Tensor<T> emission;    // (V, K), adds up to T
+};
+
+// ln p(x, z) contains the logarithm of a probability as often as the path z uses it, so the
+// gradient of ln p(x) with respect to that logarithm is its expected count.
+template <class T> Counts<T> expected_counts(const Hmm<T>& hmm, const std::vector<Index>& seen) {
+  Parameter<T> start("start", hmm.log_start.value());
+  Parameter<T> transition("transition", hmm.log_transition.value());
+  Parameter<T> emission("emission", hmm.log_emission.value());
+  Tape<T> tape;
+  const Hmm<T> leaves{start, transition, emission};
+  tape.backward(leaves.log_evidence(leaves.scores(seen)));
+  return {start.grad, transition.grad, emission.grad};
+}
+
+// One step of Baum and Welch, which is EM: each probability becomes its share of the counts.
+template <class T> Hmm<T> reestimate(const Hmm<T>& hmm, const std::vector<Index>& seen) {
+  const Counts<T> counts = expected_counts(hmm, seen);
+  return {log(counts.start / sum(counts.start)),
+          log(counts.transition / sum(counts.transition, {1}, /*keepdims=*/true)),
+          log(counts.emission / sum(counts.emission, {0}, /*keepdims=*/true))};
+}
+
+// The same model with parameters that may be any numbers, for gradient ascent.
+template <class T> struct HmmLogits {
+  Parameter<T> start, transition, emission;
+
+  explicit HmmLogits(const Hmm<T>& hmm)
+      : start("start", hmm.log_start.value()),
+        transition("transition", hmm.log_transition.value()),
+        emission("emission", hmm.log_emission.value()) {}
+
+  Hmm<T> hmm() const {
+    return {log_softmax<T>(start), log_softmax<T>(transition), log_softmax<T>(emission, 0)};
+  }
+
+  nn::Parameters<T> parameters() { return {&start, &transition, &emission}; }
 };
 
 }  // namespace gradus::lesson11

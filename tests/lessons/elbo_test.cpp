@@ -145,8 +145,8 @@ TEST(Hmm, ThreeWaysGiveOnePosterior) {
   Rng rng(3);
   for (int trial = 0; trial < 20; ++trial) {
     const Hmm<double> hmm = trial == 0 ? weather() : random_hmm(rng);
-    const Index states = hmm.log_emission.extent(1);
-    const Index symbols = hmm.log_emission.extent(0);
+    const Index states = hmm.log_emission.shape()[1];
+    const Index symbols = hmm.log_emission.shape()[0];
     const Index steps = 7;
     const Numbers scores = hmm.scores(rng.integers(steps, symbols)).value();
     auto log_evidence = [&](const Var<double>& s) { return hmm.log_evidence(s); };
@@ -298,6 +298,264 @@ TEST(Hmm, HasTheGradientsThatDifferencesShow) {
   const Numbers q = rng.normal<double>({4, 3});
   EXPECT_TRUE(gradcheck([&](const Vars& v) { return hmm.mean_field_elbo(softmax(v[0]), v[1]); },
                         {q, scores}));
+}
+
+// ---- The model moves too -----------------------------------------------------------------------
+
+const Numbers kFour({4, 1}, {-3, -1, 1, 3});  // of mean square 5
+
+double evidence_at(double slope, const Numbers& x) {
+  return mean_log_evidence<double>(slope, x).item();
+}
+
+// m = a x / (a^2 + 1) and v = 1 / (a^2 + 1), so sum x m / sum (m^2 + v) is
+//     S a (a^2 + 1) / ((S + 1) a^2 + 1):   1/2 -> 5/4 -> 16.015625 / 10.375.
+TEST(Em, StepsFromAHalfToFiveQuarters) {
+  EXPECT_NEAR(m_step(e_step(0.5, kFour), kFour), 1.25, 1e-15);
+  EXPECT_NEAR(m_step(e_step(1.25, kFour), kFour), 16.015625 / 10.375, 1e-15);
+  EXPECT_NEAR(m_step(e_step(2.0, kFour), kFour), 2, 1e-15);
+}
+
+// Near its end a step keeps 17/25 of the error: the derivative of S a (a^2 + 1) / ((S + 1) a^2 + 1)
+// at a = 2, S = 5 is (65 25 - 50 24) / 625. A tenth is left after ln 10 / ln(25/17) = 5.97 steps.
+TEST(Em, KeepsSixtyEightPercentOfTheErrorInAStep) {
+  const double from = 2 - 1e-5;
+  EXPECT_NEAR((2 - m_step(e_step(from, kFour), kFour)) / 1e-5, 0.68, 1e-4);
+}
+
+TEST(Em, NeverLowersTheLikelihood) {
+  Rng rng(12);
+  for (int trial = 0; trial < 100; ++trial) {
+    const Numbers x = 2.0 * rng.normal<double>({7, 1});
+    double slope = 3 * rng.normal();
+    for (int step = 0; step < 30; ++step) {
+      const auto q = e_step(slope, x);
+      // After the E step there is no gap, and the M step leaves no slope.
+      EXPECT_NEAR(mean_elbo<double>(slope, q, x).item(), evidence_at(slope, x), 1e-12);
+      const double next = m_step(q, x);
+      const double rest = gradient_at(Numbers(next), [&](const Var<double>& a) {
+                            return mean_elbo(a, q, x);
+                          }).item();
+      EXPECT_NEAR(rest, 0, 1e-12 * (1 + 1 / std::fabs(next)));
+      EXPECT_GE(evidence_at(next, x), evidence_at(slope, x) - 1e-13);
+      slope = next;
+    }
+  }
+}
+
+// At q = the prior the ELBO's slope in a is the mean of (x - a m) m - a v = -a: a falls, and with
+// it ln p(x), whose best a is 2.
+TEST(MeanElbo, MayRiseWhileTheEvidenceFalls) {
+  const nn::Normal<double> prior{Numbers({4, 1}), Numbers({4, 1})};
+  const auto elbo = [&](const Var<double>& a) { return mean_elbo(a, prior, kFour); };
+  EXPECT_NEAR(gradient_at(Numbers(0.5), elbo).item(), -0.5, 1e-15);
+  EXPECT_GT(elbo(0.45).item(), elbo(0.5).item());
+  EXPECT_LT(evidence_at(0.45, kFour), evidence_at(0.5, kFour));
+}
+
+// The one example of LinearGaussian, whose elbo and log_evidence are checked above.
+TEST(MeanElbo, IsThatOfTheFixedModel) {
+  const auto q = scalar_normal(0.5, 0.25);
+  EXPECT_NEAR(mean_elbo<double>(2.0, q, kSeen).item(), kLinear.elbo(kSeen, q).item(), 1e-15);
+  EXPECT_NEAR(evidence_at(2, kSeen), kLinear.log_evidence(kSeen).item(), 1e-15);
+}
+
+TEST(MeanElbo, HasTheGradientsThatDifferencesShow) {
+  Rng rng(13);
+  const Numbers x = rng.normal<double>({4, 1});
+  const auto elbo = [&](const Vars& v) {
+    const nn::Normal<double> q{v[1], v[2]};
+    return mean_elbo(v[0], q, x);
+  };
+  EXPECT_TRUE(
+      gradcheck(elbo, {Numbers(0.7), rng.normal<double>({4, 1}), rng.normal<double>({4, 1})}));
+  EXPECT_TRUE(gradcheck([&](const Vars& v) { return mean_log_evidence(v[0], x); }, {Numbers(0.7)}));
+}
+
+// From N(3, 1) the ELBO's slope in m is a (x - a m) - m = -12, and 5 (0.6 - m) anywhere.
+TEST(Elbo, ClimbHalvesTheDistanceOfTheMean) {
+  const auto slope_at = [](double mean) {
+    return gradient_at(full<double>({1, 1}, mean),
+                       [](const Var<double>& m) {
+                         const nn::Normal<double> q{m, Numbers({1, 1})};
+                         return sum(kLinear.elbo(kSeen, q));
+                       })
+        .item();
+  };
+  EXPECT_NEAR(slope_at(3), -12, 1e-14);
+  EXPECT_NEAR(slope_at(1.8), 5 * (0.6 - 1.8), 1e-14);
+}
+
+// ---- Learning ----------------------------------------------------------------------------------
+
+// Each path's own counts, weighted by its probability.
+TEST(BaumWelch, CountsAreThoseOfAllPaths) {
+  Rng rng(14);
+  const Hmm<double> hmm = random_hmm(rng);
+  const std::vector<Index> seen = {3, 0, 2, 2, 1};
+  const Numbers paths = hmm.log_joint_of_paths(hmm.scores(seen).value());
+  const Numbers weights = exp(paths - logsumexp(paths));
+  Counts<double> by_hand{Numbers({3}), Numbers({3, 3}), Numbers({4, 3})};
+  for (Index path = 0; path < 243; ++path) {
+    Index left = path;
+    Index z[5];
+    for (Index t = 4; t >= 0; --t) {
+      z[t] = left % 3;
+      left /= 3;
+    }
+    auto add = [&](Numbers& to, std::initializer_list<Index> at, double now) {
+      to.set(at, now + weights(path));
+    };
+    add(by_hand.start, {z[0]}, by_hand.start(z[0]));
+    for (Index t = 0; t < 5; ++t)
+      add(by_hand.emission, {seen[t], z[t]}, by_hand.emission(seen[t], z[t]));
+    for (Index t = 1; t < 5; ++t)
+      add(by_hand.transition, {z[t - 1], z[t]}, by_hand.transition(z[t - 1], z[t]));
+  }
+  const Counts<double> counts = expected_counts(hmm, seen);
+  EXPECT_LT(largest(counts.start - by_hand.start), 1e-13);
+  EXPECT_LT(largest(counts.transition - by_hand.transition), 1e-13);
+  EXPECT_LT(largest(counts.emission - by_hand.emission), 1e-13);
+}
+
+// The shares of the tape's counts are Rabiner's formulas, and a step is up.
+TEST(BaumWelch, StepIsThatOfTheFormulasAndGoesUp) {
+  Rng rng(15);
+  for (int trial = 0; trial < 10; ++trial) {
+    Hmm<double> hmm = random_hmm(rng);
+    const std::vector<Index> seen = rng.integers(30, 4);
+    for (int step = 0; step < 5; ++step) {
+      const Hmm<double> by_tape = reestimate(hmm, seen);
+      const Hmm<double> by_formula = baum_welch(hmm, seen);
+      EXPECT_LT(largest(exp(by_tape.log_start.value()) - exp(by_formula.log_start.value())), 1e-13);
+      EXPECT_LT(largest(exp(by_tape.log_transition.value()) -
+                        exp(by_formula.log_transition.value())),
+                1e-13);
+      EXPECT_LT(largest(exp(by_tape.log_emission.value()) - exp(by_formula.log_emission.value())),
+                1e-13);
+      EXPECT_NEAR(sum(exp(by_tape.log_transition.value())).item(), 3, 1e-13);
+      EXPECT_NEAR(sum(exp(by_tape.log_emission.value())).item(), 3, 1e-13);
+      EXPECT_GE(by_tape.log_evidence(by_tape.scores(seen)).item(),
+                hmm.log_evidence(hmm.scores(seen)).item());
+      hmm = by_tape;
+    }
+  }
+}
+
+// Logarithms of probabilities are logits of these same probabilities, along their own axis.
+TEST(HmmLogits, BeginAtTheModelTheyAreGiven) {
+  Rng rng(22);
+  const Hmm<double> hmm = random_hmm(rng);
+  const Hmm<double> same = HmmLogits<double>(hmm).hmm();
+  EXPECT_LT(largest(same.log_start.value() - hmm.log_start.value()), 1e-14);
+  EXPECT_LT(largest(same.log_transition.value() - hmm.log_transition.value()), 1e-14);
+  EXPECT_LT(largest(same.log_emission.value() - hmm.log_emission.value()), 1e-14);
+}
+
+TEST(HmmLogits, HasTheGradientsThatDifferencesShow) {
+  Rng rng(16);
+  const std::vector<Index> seen = {3, 0, 2, 2, 1};
+  HmmLogits<double> logits(random_hmm(rng));
+  const auto evidence = [&] {
+    const Hmm<double> hmm = logits.hmm();
+    return hmm.log_evidence(hmm.scores(seen));
+  };
+  EXPECT_TRUE(gradcheck(evidence, logits.parameters()));
+}
+
+// Half of the days are rainy, so 0.5 (0.9 + 0.2) = 0.55 show an umbrella; 0.7 of the days stay.
+// Days follow each other with correlation 0.4, which makes the spread of the first (1 + 0.4) / (1 -
+// 0.4) times as large at most.
+TEST(Story, HasTheModelsFrequencies) {
+  Rng rng(17);
+  constexpr Index kDays = 100'000;
+  const Story story = tell(weather(), kDays, rng);
+  double umbrellas = 0;
+  double stays = 0;
+  for (Index t = 0; t < kDays; ++t) {
+    umbrellas += story.seen[t] == 0;
+    if (t > 0) stays += story.hidden[t] == story.hidden[t - 1];
+  }
+  EXPECT_NEAR(umbrellas / kDays, 0.55, 5 * std::sqrt(0.25 * 1.4 / 0.6 / kDays));
+  EXPECT_NEAR(stays / (kDays - 1), 0.7, 5 * std::sqrt(0.21 / kDays));
+}
+
+// ---- Factoring and sampling --------------------------------------------------------------------
+
+TEST(MeanField, AllStartsAtOnceEndWhereOneByOneDoes) {
+  Rng rng(18);
+  const Hmm<double> hmm = random_hmm(rng);
+  const Numbers scores = hmm.scores({2, 0, 3, 1}).value();
+  for (const Maximum<double>& one : mean_field_maxima(hmm, scores, 5, rng))
+    for (Index t = 0; t < 4; ++t) EXPECT_LT(largest(hmm.improve(one.q, t, scores) - one.q), 1e-11);
+}
+
+// By tests/references/mean_field.py, from 300 other starts.
+TEST(MeanField, HasSevenMaximaWhereDaysHoldTogether) {
+  Hmm<double> hmm = weather();
+  hmm.log_transition = log(Numbers({2, 2}, {0.95, 0.05, 0.05, 0.95}));
+  const Numbers scores = hmm.scores({0, 0, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0}).value();
+  const double evidence = hmm.log_evidence(scores).item();
+  Rng rng(19);
+  const auto maxima = mean_field_maxima(hmm, scores, 300, rng);
+  const std::vector<double> costs = {1.3342959173262585, 1.4224744121512245, 1.8824579424130299,
+                                     2.358645370227526,  2.446823858553838,  2.6927069988907384,
+                                     2.9068327298193317};
+  ASSERT_EQ(maxima.size(), costs.size());
+  Index starts = 0;
+  for (std::size_t i = 0; i < costs.size(); ++i) {
+    EXPECT_NEAR(evidence - maxima[i].elbo, costs[i], 1e-9);
+    starts += maxima[i].starts;
+  }
+  EXPECT_EQ(starts, 300);
+}
+
+// Every row of the sweep's matrix is a distribution, the posterior stays what it is, and where the
+// chain has no memory the variance is p (1 - p) / n.
+TEST(Gibbs, SweepLeavesThePosteriorAlone) {
+  Rng rng(20);
+  const Hmm<double> hmm = random_hmm(rng);
+  const Numbers joint = hmm.log_joint_of_paths(hmm.scores({2, 0, 3}).value());
+  const Numbers p = exp(joint - logsumexp(joint));
+  const Numbers sweep = sweep_matrix(joint, 3, 3);
+  EXPECT_LT(largest(sum(sweep, {1}) - 1.0), 1e-14);
+  EXPECT_LT(largest(matmul(p.reshape({1, 27}), sweep).reshape({27}) - p), 1e-14);
+
+  const Numbers f = less(arange<double>(27), 9.0);
+  const double share = sum(p * f).item();
+  const Numbers memoryless = full<double>({27, 1}, 1) * p;
+  EXPECT_NEAR(variance_of_mean(p, f, memoryless, 50), share * (1 - share) / 50, 1e-15);
+}
+
+// Two states, each kept with 0.7: one step apart their correlation is 0.7 - 0.3 = 0.4, so that of
+// the mean of two the variance is 1/4 (1 + 0.4) / 2, and of three 1/4 (3 + 2 (2 0.4 + 0.4^2)) / 9.
+TEST(Gibbs, VarianceOfTheMeanCountsEachPairTwice) {
+  const Numbers p = full<double>({2}, 0.5);
+  const Numbers f({2}, {1, 0});
+  const Numbers step({2, 2}, {0.7, 0.3, 0.3, 0.7});
+  EXPECT_NEAR(variance_of_mean(p, f, step, 1), 0.25, 1e-15);
+  EXPECT_NEAR(variance_of_mean(p, f, step, 2), 0.25 * 1.4 / 2, 1e-15);
+  EXPECT_NEAR(variance_of_mean(p, f, step, 3), 0.25 * (3 + 2 * (2 * 0.4 + 0.16)) / 9, 1e-15);
+}
+
+// From one path, the frequencies of the next against the matrix.
+TEST(Gibbs, SweepsAsItsMatrixSays) {
+  Rng rng(21);
+  const Hmm<double> hmm = random_hmm(rng);
+  const Numbers scores = hmm.scores({2, 0, 3}).value();
+  const Numbers sweep = sweep_matrix(hmm.log_joint_of_paths(scores), 3, 3);
+  const Gibbs gibbs(hmm, scores);
+  constexpr double kSweeps = 100'000;
+  std::vector<double> counts(27);
+  for (int i = 0; i < kSweeps; ++i) {
+    std::vector<Index> path = {1, 2, 0};
+    gibbs.sweep(path, rng);
+    ++counts[path[0] * 9 + path[1] * 3 + path[2]];
+  }
+  for (Index j = 0; j < 27; ++j) {
+    const double p = sweep(15, j);  // 15 = 1 9 + 2 3 + 0
+    EXPECT_NEAR(counts[j] / kSweeps, p, 5 * std::sqrt(p / kSweeps) + 1e-12);
+  }
 }
 
 }  // namespace
