@@ -145,7 +145,7 @@ inline void draw_two_modes(kit::Lesson& lesson, const NormalMixture<double>& p, 
                       .shown = {{kLow, 0}, {kHigh, 0.9}}});
   sketch.area(kit::between(zero, truth), {.hue = -1});
   sketch.line(truth);
-  sketch.text({-2, 0.1}, "p");
+  sketch.text({-2, 0.05}, "p");
   sketch.line(density(fits.forward), {.hue = 2, .width = 1.5});
   sketch.text({-3.4, 0.12}, "forward fit", {.hue = 2}, kit::Align::kRight);
   for (const auto* q : {&fits.left, &fits.right}) {
