@@ -13,12 +13,12 @@ namespace {
 
 // A name for Graphviz, in which nothing is expanded.
 std::string quoted(const std::string& id) {
-  std::string result = "\"";
+  std::string escaped;
   for (char c : id) {
-    if (c == '"' || c == '\\') result += '\\';
-    result += c;
+    if (c == '"' || c == '\\') escaped += '\\';
+    escaped += c;
   }
-  return result + "\"";
+  return fmt::format("\"{}\"", escaped);
 }
 
 std::string rgb(const Diagram::Look& look) {
