@@ -107,7 +107,7 @@ std::string Diagram::dot() const {
   }
   for (const std::vector<std::string>& ids : levels_) {
     text += "  { rank=same;";
-    for (const std::string& id : ids) text += " " + quoted(id) + ";";
+    for (const std::string& id : ids) text += fmt::format(" {};", quoted(id));
     text += " }\n";
   }
   return text + "}\n";
