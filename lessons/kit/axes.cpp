@@ -97,7 +97,8 @@ void add_levels(const std::vector<Level>& levels, std::vector<std::string>& part
                                 level.y, style::kPale));
 }
 
-void draw_end_labels(Script& script, const Box& box, const std::vector<EndLabel>& labels) {
+void draw_end_labels(Script& script, const Box& box, std::vector<EndLabel> labels) {
+  std::erase_if(labels, [](const EndLabel& label) { return label.text.empty(); });
   std::vector<double> wanted;
   for (const EndLabel& label : labels) wanted.push_back(label.y);
   const double line = style::kSmall * style::kLeading;

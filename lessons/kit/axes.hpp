@@ -42,7 +42,8 @@ struct EndLabel {
   double y;  // pixels
 };
 
-// Labels at the right of a plot, moved apart where they would cover each other.
-void draw_end_labels(Script& script, const Box& box, const std::vector<EndLabel>& labels);
+// Labels at the right of a plot, moved apart where they would cover each other. Empty ones take no
+// room.
+void draw_end_labels(Script& script, const Box& box, std::vector<EndLabel> labels);
 
 }  // namespace gradus::kit

@@ -37,7 +37,7 @@ struct PlotText {
   std::vector<Level> levels = {};
 };
 
-// Draws lines and dots. Each is labelled at its right end.
+// Draws lines and dots. Each that has a label has it at its right end.
 void plot(Lesson& lesson, const std::string& name, const PlotText& text,
           const std::vector<Series>& series);
 

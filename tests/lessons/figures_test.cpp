@@ -343,6 +343,22 @@ TEST_F(KitFigures, LabelLinesThatEndTogetherWithoutOverlap) {
   }
 }
 
+TEST_F(KitFigures, GiveNoRoomToLinesAndLevelsWithoutALabel) {
+  run({}, [](Lesson& lesson) {
+    plot(lesson, "one", {}, {{"line", {}, {0, 10}}});
+    plot(lesson, "three", {.levels = {{"", 10}}}, {{"line", {}, {0, 10}}, {"", {}, {0, 10}}});
+  });
+  const auto label = [&](const std::string& figure) {
+    std::smatch found;
+    const std::string script = io::read_file(made(figure + ".gp"));
+    const std::regex place("set label 'line' at screen [0-9.]+,[0-9.]+");
+    EXPECT_TRUE(std::regex_search(script, found, place));
+    EXPECT_EQ(script.find("set label ''"), std::string::npos);
+    return found.str();
+  };
+  EXPECT_EQ(label("one"), label("three"));
+}
+
 TEST_F(KitFigures, OfSizesThatDoNotFitAreRefused) {
   const auto error = [&](const std::function<void(Lesson&)>& draw) {
     const auto outcome = run({}, draw);
