@@ -26,8 +26,9 @@ template <class T> Var<T> share(const Var<T>& p, const Var<T>& v) {
 
 // z = r - 1 of a ratio r, from ln r   d ln r = dz r
 //
-// The value of expm1, but for its slope r takes z + 1, which is at hand: that is right to the
-// rounding of 1, and the slope of a KL is r - 1.
+// z comes from expm1, which keeps its digits where r is near 1. For the slope, r is taken as z + 1,
+// off by at most a rounding of 1. That is good enough: the slope of the KL is r - 1, which has that
+// error anyway.
 template <class T> Var<T> ratio_minus_1(const Var<T>& log_r) {
   Var<T> z = record<"ratio_minus_1">(gradus::expm1(log_r.value()), log_r);
   if (log_r.needs_gradient()) add_rule(z, log_r, [z](const Var<T>& dz) { return dz * (z + 1); });
@@ -36,9 +37,10 @@ template <class T> Var<T> ratio_minus_1(const Var<T>& log_r) {
 
 // z = x ln sigmoid(l) + (1 - x) ln sigmoid(-l)   dx = dz l   dl = dz (x - sigmoid(l))
 //
-// For x from 0 to 1. That is x l - ln(1 + e^l), but where l > 0 the two are nearly the same: what
-// is computed is l (x - [l > 0]) - ln(1 + e^-|l|), of which neither term is positive. The slope is
-// right to the rounding of 1.
+// For x from 0 to 1. That is x l - ln(1 + e^l). Where l is large and x near 1 these are nearly
+// equal, and their difference would lose its digits: what is computed is
+// l (x - [l > 0]) - ln(1 + e^-|l|), of which neither term is positive. The slope x - sigmoid(l) is
+// off by at most a rounding of 1.
 template <class T> Var<T> bernoulli_log_prob(const Var<T>& x, const Var<T>& l) {
   auto log_prob = [](T seen, T logit) {
     const T off = seen - (logit > 0 ? T(1) : T(0));

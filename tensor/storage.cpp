@@ -38,7 +38,7 @@ struct Storage::FreeLists {
     }
   }
 
-  // nullptr where blocks of this size are not recycled.
+  // nullptr where blocks of this size are not recycled, and when the thread's lists are gone.
   static FreeLists* of_this_thread(int size_class) {
     if (lists_are_gone || size_class > kMaxRecycledClass) return nullptr;
     thread_local FreeLists lists;

@@ -8,7 +8,8 @@
 // The axes of a plot, its levels, and the labels at its right.
 namespace gradus::kit {
 
-// Round numbers inside a range, at most `most` of them where the axis is linear. `whole`: integers.
+// Round numbers inside a range, at most one more than `most` of them where the axis is linear.
+// `whole`: integers.
 std::vector<double> tics(const Range& range, int most, bool whole = false);
 
 // Both axes of a plot: where it lies in the picture, what is written on it, and how far it reaches.
@@ -22,7 +23,8 @@ struct Axes2D {
   double down(double v) const { return box.bottom - y.position(v) * (box.bottom - box.top); }
 };
 
-// Where a plot begins at the left, beside these numbers, and ends below, in a picture of a height.
+// How far from the left a plot begins, with these numbers beside it; and how far from the top it
+// ends, in a picture of that height.
 double left_of_axis(const std::vector<double>& y_tics);
 double bottom_of_plot(double height);
 

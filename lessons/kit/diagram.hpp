@@ -31,8 +31,8 @@ class Diagram {
   };
 
   struct Look {
-    bool dashed = false;
-    int hue = 0;  // as Pen::hue
+    bool dashed = false;  // of an edge
+    int hue = 0;          // 1, 2, ...: the colours of series in the figures; 0: dark; -1: pale
   };
 
   explicit Diagram(Text text) : text_(std::move(text)) {}
@@ -44,8 +44,8 @@ class Diagram {
   // An arrow. Throws Error when there is no such node.
   void edge(const std::string& from, const std::string& to, const std::string& label, Look look);
   void edge(const std::string& from, const std::string& to, const std::string& label = {});
-  // A frame around nodes that are there many times, with a label in its corner. Throws Error when
-  // there is no such node.
+  // A frame around nodes that are there many times, with a label in its corner. A node is in
+  // one plate at most. Throws Error when there is no such node.
   void plate(const std::string& label, const std::vector<std::string>& ids);
 
   // Puts nodes at one place along the arrows' direction: beside each other, as z and x of one time.

@@ -52,13 +52,17 @@ bool Drawing::put_in_place(const std::string& file) {
 
 void Drawing::paint(const Painter& painter, std::chrono::milliseconds limit) {
   const std::string& program = painter.command.front();
-  ProgramResult result{ProgramResult::kTooSlow};
-  if (!lesson_.is_too_slow(program)) result = run_program(painter.command, workshop_, limit);
+  if (lesson_.is_too_slow(program)) {
+    give_up(fmt::format("{} was not run: it was too slow for an earlier figure. To try again: {}",
+                        program, by_hand(painter)));
+    return;
+  }
+  ProgramResult result = run_program(painter.command, workshop_, limit);
 
   const std::string png = name_ + ".png";
   if (result.outcome == ProgramResult::kSucceeded) {
     if (is_whole_png(part(png)) && put_in_place(png)) return lesson_.figure(name_);
-    result.message = "reported no error, but made no whole picture";
+    result.message = "reported no error, but there is no whole picture";
   }
   if (result.outcome == ProgramResult::kTooSlow) {
     lesson_.found_too_slow(program);
@@ -68,8 +72,11 @@ void Drawing::paint(const Painter& painter, std::chrono::milliseconds limit) {
   std::string advice = "To try again";
   if (result.outcome == ProgramResult::kNotFound)
     advice = fmt::format("Install it (Debian: {}), then", painter.package);
-  give_up(fmt::format("{} {}. {}: cd {} && {}", program, result.message, advice,
-                      shell_word(lesson_.directory().string()), painter.by_hand));
+  give_up(fmt::format("{} {}. {}: {}", program, result.message, advice, by_hand(painter)));
+}
+
+std::string Drawing::by_hand(const Painter& painter) const {
+  return fmt::format("cd {} && {}", shell_word(lesson_.directory().string()), painter.by_hand);
 }
 
 void Drawing::give_up(const std::string& problem) { lesson_.figure(name_, problem); }

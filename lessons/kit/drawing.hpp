@@ -40,6 +40,8 @@ class Drawing {
   void give_up(const std::string& problem);
 
  private:
+  std::string by_hand(const Painter& painter) const;
+
   Lesson& lesson_;
   std::string name_;
   std::filesystem::path workshop_;

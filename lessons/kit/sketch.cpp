@@ -28,7 +28,7 @@ int rgb(Pen pen) {
   return pen.hue == 0 ? kDark : colour(static_cast<std::size_t>(pen.hue - 1));
 }
 
-// Mixed with five parts of white in six.
+// One part of the colour and five of white.
 int tint(int rgb) {
   int result = 0;
   for (int shift : {16, 8, 0}) result |= (255 - (255 - (rgb >> shift & 255)) / 6) << shift;
@@ -40,7 +40,7 @@ std::string line_style(Pen pen) {
                      pen.dashed ? 2 : 1, hex(rgb(pen)));
 }
 
-// Rows for gnuplot. An empty one breaks a line, and there is none at its ends.
+// Rows for gnuplot: one of NaNs breaks a line.
 std::vector<Row> rows_of(const std::vector<Point>& points) {
   constexpr double kBreak = std::numeric_limits<double>::quiet_NaN();
   std::vector<Row> rows;

@@ -52,7 +52,7 @@ class Sketch {
   void dots(std::vector<Point> points, Pen pen = {});
   // Fills what an outline encloses, in a pale shade of the pen's colour.
   void area(std::vector<Point> outline, Pen pen = {});
-  // Plain UTF-8 text at a point, in the pen's colour.
+  // Plain UTF-8 text at a point, in a darker shade of the pen's colour.
   void text(Point at, std::string words, Pen pen = {}, Align align = Align::kCentre);
 
   // Writes NAME.gp and has gnuplot draw NAME.png, as the other figures do.
@@ -89,6 +89,8 @@ class Sketch {
 std::vector<Point> ellipse(Point centre, Point a, Point b);
 
 // Points (x, f(x)) at `n` places from `low` to `high`.
+//
+// REQUIRES: n >= 2.
 template <class F> std::vector<Point> curve(double low, double high, F f, int n = 200) {
   std::vector<Point> points;
   for (int i = 0; i < n; ++i) {

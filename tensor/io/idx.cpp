@@ -46,8 +46,8 @@ class Reader {
   }
 
   // The next `size` bytes, or fewer where the file ends. Reads in steps, so that a damaged header
-  // that claims gigabytes costs no more memory than the file has bytes. Throws Error when the gzip
-  // data are damaged, or when something else comes after them.
+  // that claims gigabytes costs memory only for the bytes that are there, unpacked. Throws Error
+  // when the gzip data are damaged, or when something else comes after them.
   std::vector<unsigned char> read(std::uint64_t size) {
     std::vector<unsigned char> result;
     while (result.size() < size) {
@@ -65,7 +65,7 @@ class Reader {
   static constexpr int kGzipWindow = 16 + MAX_WBITS;  // zlib's way to say gzip instead of zlib
   static constexpr std::size_t kStep = 1 << 20;
 
-  // At most kStep bytes. None only at the end.
+  // Up to `size` bytes, which is at most kStep. None only at the end.
   std::size_t read_some(unsigned char* to, std::size_t size) {
     if (gzipped_) return unpack_some(to, size);
     const std::size_t n = std::min(size, rest_.size());
@@ -107,7 +107,7 @@ class Reader {
   std::string bytes_;
   std::string_view rest_;  // of the bytes: what is not read yet
   bool gzipped_ = false;
-  bool ended_ = false;  // the last gzip stream
+  bool ended_ = false;  // whether the last gzip stream has ended
   z_stream stream_ = {};
 };
 

@@ -102,7 +102,7 @@ class KeyCheck {
 
 json parse_json(std::string_view text) {
   if (!text.starts_with('{')) fail("its header does not begin with {{");
-  // The JSON library would take one for the end of the text.
+  // The JSON library would take a byte 0 for the end of the text.
   if (text.find('\0') != text.npos) fail("its header has a byte that is 0");
   KeyCheck check;
   return json::parse(text.begin(), text.end(), std::ref(check));

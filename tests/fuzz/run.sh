@@ -20,7 +20,7 @@ for harness in "${harnesses[@]}"; do
   "$build/replay_$harness" --write "$found"
   echo "+ $build/fuzz_$harness, for $each s"
   # What the lessons' programs print is not wanted: 1 closes the standard output. A file that breaks
-  # the loader is written to the working directory as crash-...: try it with fuzz_$harness FILE.
+  # the loader is written to $build as crash-... or timeout-...: try it with fuzz_$harness FILE.
   "$build/fuzz_$harness" "$found" tests/fuzz/corpus/"$harness" -max_total_time="$each" \
     -close_fd_mask=1 -timeout=10 -max_len=16384 -print_final_stats=1 \
     -artifact_prefix="$build/"

@@ -206,7 +206,7 @@ TEST_F(KitPainters, ThatMakeNothingOrHalfAPictureAreNoticed) {
     io::write_file(made("lines.png"), "of an earlier run");
     const auto outcome = run({}, draw);
     EXPECT_EQ(outcome.status, 0) << outcome.err;
-    EXPECT_THAT(outcome.out, HasSubstr("gnuplot reported no error, but made no whole picture"));
+    EXPECT_THAT(outcome.out, HasSubstr("gnuplot reported no error, but there is no whole picture"));
     EXPECT_THAT(files(), UnorderedElementsAre("lines.gp", "results.json")) << lines;
   }
 }
@@ -227,8 +227,11 @@ TEST_F(KitPainters, ThatDoNotFinishAreStoppedAndNotRunAgain) {
     Drawing(lesson, "second").paint(painter, std::chrono::milliseconds(500));
   });
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("Not drawn: first.png, second.png\n  gnuplot was stopped: it "
-                                     "had not finished after 0.5 s. To try again: "));
+  EXPECT_THAT(outcome.out, HasSubstr("Not drawn: first.png\n  gnuplot was stopped: it had not "
+                                     "finished after 0.5 s. To try again: cd "));
+  EXPECT_THAT(outcome.out,
+              HasSubstr("Not drawn: second.png\n  gnuplot was not run: it was too slow "
+                        "for an earlier figure. To try again: cd "));
   EXPECT_EQ(io::read_file(count), "run\n");
   EXPECT_THAT(files(), UnorderedElementsAre("results.json"));
 }
@@ -271,7 +274,7 @@ TEST_F(KitPainters, OfGraphsAreNoDifferent) {
   const auto outcome =
       run({}, [](Lesson& lesson) { graph(lesson, "lines", "A graph", "digraph {\n}\n"); });
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("dot reported no error, but made no whole picture"));
+  EXPECT_THAT(outcome.out, HasSubstr("dot reported no error, but there is no whole picture"));
   EXPECT_THAT(files(), UnorderedElementsAre("lines.dot", "results.json"));
 }
 
