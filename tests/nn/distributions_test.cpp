@@ -279,8 +279,10 @@ TEST(Categorical, HasTheGradientsOfAClassThatIsAllButRuledOut) {
     const Categorical<double> p{l};
     std::vector<double> all;
     for (const Var<double>& y : {p.log_prob({1}), p.entropy(), kl(p, categorical({0, 1, 2})),
-                                 kl(categorical({0, 1, kRuledOut}), p)})
-      for (double slope : gradient(sum(y), {l})[0].value()) all.push_back(slope);
+                                 kl(categorical({0, 1, kRuledOut}), p)}) {
+      const Tensor<double> slopes = gradient(sum(y), {l})[0].value();
+      all.insert(all.end(), slopes.begin(), slopes.end());
+    }
     return all;
   };
   EXPECT_EQ(gradients(kRuledOut), gradients(-1000));
