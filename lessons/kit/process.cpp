@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <sstream>
+#include <string>
 #include <string_view>
 #include <thread>
 
@@ -76,18 +79,37 @@ Started start(const std::vector<std::string>& command, const std::filesystem::pa
   return result;
 }
 
-// Waits for a process until `end`. Its status, or -1 when it had to be killed.
-int wait_until(Clock::time_point end, pid_t process) {
-  int status = 0;
-  while (waitpid(process, &status, WNOHANG) == 0) {
+struct Ended {
+  enum How { kByItself, kKilled, kUnknown };
+
+  How how;
+  int number = 0;  // kByItself: its status; kUnknown: the system's number for why
+};
+
+// Waits for a process until `end`, and then kills it.
+Ended wait_until(Clock::time_point end, pid_t process) {
+  while (true) {
+    int status = 0;
+    const pid_t ended = waitpid(process, &status, WNOHANG);
+    if (ended == process) return {Ended::kByItself, status};
+    if (ended < 0 && errno != EINTR) return {Ended::kUnknown, errno};
     if (Clock::now() >= end) {
       kill(-process, SIGKILL);  // the whole group
       waitpid(process, &status, 0);
-      return -1;
+      return {Ended::kKilled};
     }
     std::this_thread::sleep_for(5ms);
   }
-  return status;
+}
+
+// Whether there is a program of that name: with a slash in it a path, otherwise found in PATH.
+bool is_installed(const std::string& program) {
+  if (program.find('/') != std::string::npos) return access(program.c_str(), X_OK) == 0;
+  const char* const path = std::getenv("PATH");
+  std::istringstream directories(path ? path : "");
+  for (std::string directory; std::getline(directories, directory, ':');)
+    if (access((directory + "/" + program).c_str(), X_OK) == 0) return true;
+  return false;
 }
 
 }  // namespace
@@ -95,13 +117,18 @@ int wait_until(Clock::time_point end, pid_t process) {
 ProgramResult run_program(const std::vector<std::string>& command,
                           const std::filesystem::path& directory, std::chrono::milliseconds limit) {
   const auto [process, failure] = start(command, directory, kMessages);
-  if (failure == ENOENT || failure == EACCES) return {ProgramResult::kNotFound, "is not installed"};
+  if (failure && !is_installed(command.front()))
+    return {ProgramResult::kNotFound, "is not installed"};
   if (failure)
-    return {ProgramResult::kFailed, fmt::format("cannot be started: {}", std::strerror(failure))};
+    return {ProgramResult::kFailed, fmt::format("cannot be started: {} (in {})",
+                                                std::strerror(failure), directory.string())};
 
-  const int status = wait_until(Clock::now() + limit, process);
+  const auto [how, status] = wait_until(Clock::now() + limit, process);
+  if (how == Ended::kKilled) return {ProgramResult::kTooSlow};
+  if (how == Ended::kUnknown)
+    return {ProgramResult::kFailed,
+            fmt::format("was started, but how it ended is unknown: {}", std::strerror(status))};
   if (status == 0) return {ProgramResult::kSucceeded};
-  if (status < 0) return {ProgramResult::kTooSlow};
   const std::string messages = messages_in(directory);
   if (!messages.empty()) return {ProgramResult::kFailed, "failed: " + messages};
   if (WIFSIGNALED(status))

@@ -18,7 +18,7 @@ struct ProgramResult {
 // Runs a program found in PATH in a directory and waits for it, out of the reach of the terminal's
 // Ctrl-C. It prints to nowhere; its errors go to the file `messages` in that directory. After
 // `limit` it is killed, with all that it has started. Never throws: a program that cannot be
-// started, for whatever reason, is one that did not succeed.
+// started, for whatever reason, or whose end cannot be learnt, is one that did not succeed.
 ProgramResult run_program(const std::vector<std::string>& command,
                           const std::filesystem::path& directory, std::chrono::milliseconds limit);
 
