@@ -93,6 +93,8 @@ Tensor<To> sum_along(const Tensor<From>& x, int axis, double divisor) {
 
 // The sums along one axis after another, from the last to the first, until the shape is `kept`:
 // divided by `divisor` and rounded to To in the end, and before that in double.
+//
+// REQUIRES: `kept` has x's rank, its extents are x's or 1, and at least one of them is not x's.
 template <class To, class From>
 Tensor<To> sum_down_to(const Shape& kept, const Tensor<From>& x, double divisor) {
   int axis = x.rank() - 1;

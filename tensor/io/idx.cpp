@@ -123,9 +123,12 @@ Shape read_shape(Reader& file, const std::string& name) {
   if (magic.size() < 4) fail("{}: truncated: it has {} bytes", name, magic.size());
   const int rank = magic[3];
   const bool of_bytes = magic[0] == 0 && magic[1] == 0 && magic[2] == kUnsignedByte;
-  if (!of_bytes || rank < 1 || rank > Shape::kMaxRank)
+  if (!of_bytes)
     fail("{}: wrong magic number {:02x}{:02x}{:02x}{:02x}: an IDX file of bytes begins with 000008",
          name, magic[0], magic[1], magic[2], rank);
+  if (rank < 1 || rank > Shape::kMaxRank)
+    fail("{}: wrong magic number 000008{:02x}: it says {} axes, and files of 1 to {} are read",
+         name, rank, rank, Shape::kMaxRank);
 
   const std::vector<unsigned char> header = file.read(4 * rank);
   if (header.size() < 4u * rank) fail("{}: truncated inside its header", name);

@@ -11,9 +11,9 @@
 //     the numbers           row-major
 namespace gradus::io {
 // Images as pixels in [0, 1], a byte b being b / 255: a file of shape (N, H, W) gives (N, H, W).
-// Throws Error when the file cannot be read, is no IDX file of unsigned bytes and at least one
-// axis, is truncated, has bytes after its numbers or its gzip data, or when its gzip checksum
-// fails.
+// Throws Error when the file cannot be read, is no IDX file of unsigned bytes, has no axis or more
+// than Shape::kMaxRank, is truncated, has bytes after its numbers or its gzip data, or when its
+// gzip checksum fails.
 template <class T> Tensor<T> read_idx_images(const std::filesystem::path& path);
 
 // Labels 0, ..., 255, from a file of shape (N). Throws as read_idx_images does, and when the file

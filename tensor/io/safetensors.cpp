@@ -177,7 +177,7 @@ template <class T> SafeTensors<T> parse(const std::string& bytes) {
 
   SafeTensors<T> result;
   std::vector<Entry> entries;
-  for (const auto& [name, value] : std::map<std::string, json>(header)) {
+  for (const auto& [name, value] : header.items()) {
     try {
       if (name == kMetadata)
         result.metadata = std::map<std::string, std::string>(value);

@@ -1,36 +1,20 @@
 #include "tensor/io/idx.hpp"
 
 #include <algorithm>
-#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
 
-#include <zlib.h>
-
 #include "tensor/error.hpp"
-#include "tensor/io/file.hpp"
 #include "tests/fuzz/harness.hpp"
+#include "tests/idx_bytes.hpp"
 
 // What is read survives being written and read again.
 namespace gradus::fuzz {
 namespace {
 
-// The bytes of a file, put together from the format's description.
-std::string idx(const std::vector<std::uint32_t>& extents, const std::string& numbers) {
-  std::string bytes = {0, 0, 8, static_cast<char>(extents.size())};
-  for (std::uint32_t extent : extents)
-    for (int shift : {24, 16, 8, 0}) bytes += static_cast<char>(extent >> shift & 255);
-  return bytes + numbers;
-}
-
-std::string gzipped(const std::string& bytes) {
-  const TemporaryDirectory directory;
-  const gzFile file = gzopen((directory / "file").c_str(), "wb9");
-  gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size()));
-  gzclose(file);
-  return io::read_file(directory / "file");
-}
+using test::gzipped;
+using test::idx;
 
 void read_images(const std::filesystem::path& path, const std::filesystem::path& copy) {
   const Tensor<float> images = io::read_idx_images<float>(path);

@@ -8,36 +8,22 @@
 #include <vector>
 
 #include <sys/resource.h>
-#include <zlib.h>
 
+#include "tests/idx_bytes.hpp"
 #include "tests/tensor/support.hpp"
 
 namespace gradus {
 namespace {
 
 using test::error_of;
+using test::gzipped;
+using test::idx;
 using test::outcome_in_child_process;
 using test::TemporaryDirectory;
 using test::write_bytes;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-// The bytes of a file, put together from the format's description.
-std::string idx(const std::vector<std::uint32_t>& extents, const std::string& numbers) {
-  std::string bytes = {0, 0, 8, static_cast<char>(extents.size())};
-  for (std::uint32_t extent : extents)
-    for (int shift : {24, 16, 8, 0}) bytes += static_cast<char>(extent >> shift & 255);
-  return bytes + numbers;
-}
-
-std::string gzipped(const std::string& bytes) {
-  const TemporaryDirectory directory;
-  const gzFile file = gzopen((directory / "file").c_str(), "wb9");
-  if (!bytes.empty()) gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size()));
-  gzclose(file);
-  return test::read_bytes(directory / "file");
-}
 
 struct Idx : ::testing::Test {
   std::string images_error(const std::string& bytes) {
@@ -176,6 +162,13 @@ TEST_F(Idx, WithAWrongMagicNumberIsRefused) {
     bytes[3] = static_cast<char>(rank);
     EXPECT_THAT(images_error(bytes), HasSubstr("wrong magic number")) << rank;
   }
+}
+
+TEST_F(Idx, WithTooManyAxesOrNoneSaysHowManyAreRead) {
+  EXPECT_EQ(images_error(idx({1, 1, 1, 1, 1, 1, 1}, "x")),
+            path + ": wrong magic number 00000807: it says 7 axes, and files of 1 to 6 are read");
+  EXPECT_EQ(images_error(idx({}, "x")),
+            path + ": wrong magic number 00000800: it says 0 axes, and files of 1 to 6 are read");
 }
 
 TEST_F(Idx, WithAnImpossibleSizeIsRefused) {

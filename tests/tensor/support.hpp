@@ -6,15 +6,12 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <limits>
 #include <locale>
 #include <random>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -25,6 +22,7 @@
 
 #include "tensor/error.hpp"
 #include "tensor/tensor.hpp"
+#include "tests/files.hpp"
 
 // What the tests of tensor/ share: none of it uses what it helps to test, beyond building a Tensor
 // from its numbers.
@@ -142,49 +140,6 @@ template <class T> double ulps(T got, long double exact) {
       std::max(exact == 0 ? Limits::min_exponent : std::ilogb(exact), Limits::min_exponent - 1);
   return static_cast<double>(std::fabs(y - exact) /
                              std::ldexp(1.0L, exponent - Limits::digits + 1));
-}
-
-// A new directory that is gone with the object.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "gradus_XXXXXX").string();
-    if (!mkdtemp(name.data())) throw std::runtime_error("no temporary directory");
-    path_ = name;
-  }
-
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-
-  ~TemporaryDirectory() {
-    std::error_code code;
-    std::filesystem::remove_all(path_, code);
-  }
-
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
-  const std::filesystem::path& path() const { return path_; }
-
-  // The names of what is in it.
-  std::vector<std::string> names() const {
-    std::vector<std::string> result;
-    for (const auto& entry : std::filesystem::directory_iterator(path_))
-      result.push_back(entry.path().filename().string());
-    return result;
-  }
-
- private:
-  std::filesystem::path path_;
-};
-
-// Removes the old file first: some systems wait for the disk when an old file is written over.
-inline void write_bytes(const std::filesystem::path& path, const std::string& bytes) {
-  std::filesystem::remove(path);
-  std::ofstream(path, std::ios::binary) << bytes;
-}
-
-inline std::string read_bytes(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 // Runs f in a child process and returns what becomes of it: "Error: " and the message, "another
