@@ -160,23 +160,10 @@ inline std::vector<Tensor<double>> descend(
   return path;
 }
 
-// All second derivatives of the model's loss with respect to its n parameters, (n, n): the gradient
-// is recorded, and then differentiated once more, one element at a time.
-inline Tensor<double> hessian(PpcaModel<double>& model, const Tensor<double>& s) {
-  Tape<double> tape;
-  const std::vector<Var<double>> inputs = leaves(model.parameters());
-  const Var<double> loss = model.negative_log_likelihood(s);
-  const Var<double> g = flat(gradient(loss, inputs, {.create_graph = true}));  // (n)
-  const Index n = g.value().size();
-  std::vector<Tensor<double>> rows;
-  for (Index i = 0; i < n; ++i)
-    rows.push_back(flat(gradient(sum(slice(g, 0, i, i + 1)), inputs)).value());
-  return concatenate(rows).reshape({n, n});
-}
-
-// The eigenvalues of that matrix at the largest likelihood for K directions, the largest first,
-// without the K (K - 1) / 2 that are zero because turning the columns of W into each other changes
-// nothing. With l the eigenvalues of S and s^2 the mean of those beyond K they belong to
+// The eigenvalues of the Hessian of the model's loss at the largest likelihood for K directions,
+// the largest first, without the K (K - 1) / 2 that are zero because turning the columns of W into
+// each other changes nothing. With l the eigenvalues of S and s^2 the mean of those beyond K they
+// belong to
 //   moving column i towards a dropped direction j:   (l_i - l_j) / (s^2 l_i),
 //   turning two columns, the stretched way:          (l_i + l_j - 2 s^2) / (l_i l_j),
 //   stretching the columns, r_i^2 = l_i - s^2, and changing ln s^2, which belong together:

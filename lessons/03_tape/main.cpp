@@ -15,6 +15,7 @@
 #include "lessons/03_tape/figures.hpp"
 #include "lessons/03_tape/instruments.hpp"
 #include "lessons/03_tape/model.hpp"
+#include "lessons/common/gradients.hpp"
 #include "lessons/common/toy.hpp"
 #include "lessons/kit/lesson.hpp"
 #include "nn/optimizers.hpp"
@@ -272,7 +273,9 @@ std::vector<double> climb(PpcaModel<double>& model, const Tensor<double>& s, int
 // with a learning rate below or above 2 / curvature: a step multiplies the distance by
 // 1 - rate * curvature, and the gap by its square.
 void around_the_largest_rate(kit::Lesson& lesson, PpcaModel<double>& top, const Tensor<double>& s) {
-  const SymmetricEigen<double> curvatures = symmetric_eigen(hessian(top, s));
+  const auto at_the_top =
+      curvature<double>([&] { return top.negative_log_likelihood(s); }, top.parameters());
+  const SymmetricEigen<double> curvatures = symmetric_eigen(at_the_top.hessian);
   const std::vector<double> predicted = ppca_curvatures(kToyVariances, 2);
   const double largest = curvatures.values(0);
   lesson.check("largest_curvature", largest, "", kit::relative(predicted.front(), 1e-5));

@@ -6,6 +6,7 @@
 
 #include "lessons/01_pca/model.hpp"
 #include "lessons/04_linear_autoencoder/model.hpp"
+#include "lessons/common/gradients.hpp"
 #include "lessons/common/in_parts.hpp"
 #include "tensor/elementwise.hpp"
 #include "tensor/layout.hpp"

@@ -1,13 +1,11 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <numeric>
 #include <vector>
 
 #include "autograd/tape.hpp"
 #include "lessons/01_pca/model.hpp"
-#include "lessons/common/gradients.hpp"
 #include "nn/layers.hpp"
 #include "nn/parameters.hpp"
 #include "tensor/layout.hpp"
@@ -96,25 +94,6 @@ inline double lowest_curvature(const std::vector<double>& l, const std::vector<I
       lowest = std::min(lowest, lower_eigenvalue(l[i], l[j]));
     }
   return lowest;
-}
-
-// The gradient of a loss at the parameters, and all its second derivatives, both in the order of
-// the parameters' elements: a gradient is recorded like anything else, so it has a gradient.
-template <class T> struct Curvature {
-  Tensor<T> gradient;  // (n)
-  Tensor<T> hessian;   // (n, n)
-};
-
-template <class T>
-Curvature<T> curvature(const std::function<Var<T>()>& loss, const nn::Parameters<T>& parameters) {
-  Tape<T> tape;
-  const std::vector<Var<T>> inputs = leaves(parameters);
-  const Var<T> g = flat(gradient(loss(), inputs, {.create_graph = true}));  // (n)
-  const Index n = g.value().size();
-  std::vector<Tensor<T>> rows;
-  for (Index i = 0; i < n; ++i)
-    rows.push_back(flat(gradient(sum(slice(g, 0, i, i + 1)), inputs)).value());
-  return {g.value(), concatenate(rows).reshape({n, n})};
 }
 
 }  // namespace gradus::lesson04

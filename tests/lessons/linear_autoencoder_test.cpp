@@ -5,6 +5,7 @@
 #include "lessons/04_linear_autoencoder/instruments.hpp"
 #include "lessons/04_linear_autoencoder/model.hpp"
 #include "lessons/04_linear_autoencoder/two_weights.hpp"
+#include "lessons/common/gradients.hpp"
 #include "lessons/common/toy.hpp"
 #include "nn/optimizers.hpp"
 
