@@ -32,10 +32,9 @@ const char* attributes(Diagram::Kind kind) {
       return "shape=circle, style=filled, fillcolor=white, margin=0.03, width=0.62";
     case Diagram::kObserved:
       return "shape=circle, style=filled, fillcolor=\"#d9d9d9\", margin=0.03, width=0.62";
-    case Diagram::kFixed:
-      return "shape=plain, style=\"\"";
     case Diagram::kStep:
       return "shape=box, style=\"rounded,filled\", fillcolor=white";
+    case Diagram::kFixed:
     case Diagram::kNothing:
       return "shape=plain, style=\"\"";
   }
@@ -45,9 +44,7 @@ const char* attributes(Diagram::Kind kind) {
 }  // namespace
 
 void Diagram::node(const std::string& id, const std::string& label, Kind kind, Look look) {
-  const bool is_known =
-      std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& n) { return n.id == id; });
-  if (is_known) fail("diagram: there are two nodes '{}'", id);
+  if (has(id)) fail("diagram: there are two nodes '{}'", id);
   nodes_.push_back({id, label, kind, look});
 }
 
@@ -55,10 +52,12 @@ void Diagram::node(const std::string& id, const std::string& label, Kind kind) {
   node(id, label, kind, {});
 }
 
+bool Diagram::has(const std::string& id) const {
+  return std::any_of(nodes_.begin(), nodes_.end(), [&id](const Node& n) { return n.id == id; });
+}
+
 void Diagram::require_node(const std::string& id, const std::string& what) const {
-  const bool is_known =
-      std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& n) { return n.id == id; });
-  if (!is_known) fail("diagram: {} has no node '{}' to go to: add the nodes first", what, id);
+  if (!has(id)) fail("diagram: {} has no node '{}' to go to: add the nodes first", what, id);
 }
 
 void Diagram::edge(const std::string& from, const std::string& to, const std::string& label,

@@ -72,6 +72,7 @@ class Diagram {
     std::vector<std::string> ids;
   };
 
+  bool has(const std::string& id) const;
   void require_node(const std::string& id, const std::string& what) const;
   std::string dot() const;
 

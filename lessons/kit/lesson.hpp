@@ -82,7 +82,7 @@ class Lesson {
 
   // Records which data set the numbers were measured on.
   void data(const std::string& name, Index train, Index test);
-  // Records a figure, NAME.gp and NAME.png, and, when it could not be drawn, why.
+  // Records a figure, NAME.png, and, when it could not be drawn, why.
   void figure(const std::string& name, const std::string& problem = "");
 
   // Whether Ctrl-C was pressed (or SIGTERM came): a training loop then stops, and the lesson draws

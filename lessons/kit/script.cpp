@@ -1,6 +1,9 @@
 #include "lessons/kit/script.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
 #include <filesystem>
 #include <iomanip>
 #include <ios>

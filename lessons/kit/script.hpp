@@ -1,5 +1,5 @@
 #pragma once
-#include <array>
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -35,7 +35,7 @@ int colour(std::size_t i);
 int darker(int rgb);
 std::string hex(int rgb);
 
-// A font of a size in pixels.
+// A font of a size in pixels, in gnuplot's words.
 std::string font(int size, const char* weight = "");
 
 // Text in single quotes, in which gnuplot expands nothing.
@@ -107,11 +107,12 @@ class Script {
   // Places the plotting area, with title and note above it.
   void frame(const Box& box, const std::string& title, const std::string& note);
 
+  // Draws, one part above the other, what each says in gnuplot's words. Without any, an empty plot.
   void plot(const std::vector<std::string>& parts);
 
   double height() const { return height_; }
 
-  // Puts the script in place and has it drawn.
+  // Puts the script in place and has it drawn. Where either fails, the lesson says so at its end.
   void finish();
 
  private:

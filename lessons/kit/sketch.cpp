@@ -48,42 +48,40 @@ std::vector<Row> rows_of(const std::vector<Point>& points) {
   return rows;
 }
 
-// The axes of a picture of the usual width. Where a unit of x is as long as a unit of y, the
-// picture is as high as that needs, within limits, and then the axis with room to spare reaches
-// further.
-struct Layout {
-  Axes2D axes;
-  double height;
-};
-
-Layout layout_of(const Sketch::Text& text, Range x, Range y) {
-  const double top = header(text.note);
-  Axes2D axes{x, y, {}, {}, {}};
-  if (text.axes) axes.y_tics = tics(y, 7);
-  const double left = text.axes ? left_of_axis(axes.y_tics) : style::kMargin;
-  const double below = text.axes ? style::kHeight - bottom_of_plot(style::kHeight) : style::kMargin;
-  const double width = style::kWidth - style::kMargin - left;
-
-  double height = style::kHeight - top - below;
-  if (text.equal_scale) {
-    constexpr double kLowest = 360, kHighest = 1100;
-    height = std::clamp(width * (y.high - y.low) / (x.high - x.low), kLowest, kHighest);
-    const double unit = std::max((x.high - x.low) / width, (y.high - y.low) / height);
-    for (auto [range, pixels] : {std::pair{&axes.x, width}, std::pair{&axes.y, height}}) {
-      const double centre = (range->low + range->high) / 2;
-      range->low = centre - unit * pixels / 2;
-      range->high = centre + unit * pixels / 2;
-    }
+// Where a text lies at its place, in gnuplot's words.
+const char* where(Align align) {
+  switch (align) {
+    case Align::kLeft:
+      return "left";
+    case Align::kRight:
+      return "right";
+    case Align::kCentre:
+      return "center";
   }
-  if (text.axes) {
-    axes.x_tics = tics(axes.x, 10);
-    axes.y_tics = tics(axes.y, 7);
+  return "";
+}
+
+// How far a text reaches to the left and to the right of its place, in pixels.
+std::pair<double, double> reach(const std::string& words, Align align) {
+  const double width = text_width(words, style::kSmall);
+  switch (align) {
+    case Align::kLeft:
+      return {0, width};
+    case Align::kRight:
+      return {width, 0};
+    case Align::kCentre:
+      return {width / 2, width / 2};
   }
-  axes.box = {left, left + width, top, top + height};
-  return {axes, top + height + below};
+  return {};
 }
 
 }  // namespace
+
+// The axes, in a picture of the usual width.
+struct Sketch::Layout {
+  Axes2D axes;
+  double height;  // of the picture
+};
 
 void Sketch::line(std::vector<Point> points, Pen pen) {
   strokes_.push_back({Stroke::kLine, std::move(points), pen});
@@ -106,28 +104,96 @@ void Sketch::text(Point at, std::string words, Pen pen, Align align) {
 }
 
 void Sketch::draw(Lesson& lesson, const std::string& name) const {
+  const Layout layout = this->layout();
+  Script script(lesson, name, style::kWidth, layout.height);
+  draw_frame(script, layout.axes);
+  std::vector<std::string> parts;
+  add_areas(script, parts);
+  add_strokes(script, parts);
+  draw_labels(script, layout.axes);
+  script.plot(parts);
+  script.finish();
+}
+
+// What is shown: `shown`, or all that is drawn with a little room around it.
+Sketch::Layout Sketch::layout() const {
   Range x, y;
   const auto include = [&](Point p) {
     if (!is_finite(p)) return;
     x.include(p.x);
     y.include(p.y);
   };
-  if (text_.shown.empty()) {
-    for (const Area& area : areas_)
-      std::for_each(area.outline.begin(), area.outline.end(), include);
-    for (const Stroke& s : strokes_) std::for_each(s.points.begin(), s.points.end(), include);
-    for (const Label& label : labels_) include(label.at);
-    x.widen(0.04);
-    y.widen(0.06);
-  } else {
+  if (!text_.shown.empty()) {
     std::for_each(text_.shown.begin(), text_.shown.end(), include);
     x.widen(0);
     y.widen(0);
+    return layout_of(x, y);
   }
+  for (const Area& area : areas_) std::for_each(area.outline.begin(), area.outline.end(), include);
+  for (const Stroke& s : strokes_) std::for_each(s.points.begin(), s.points.end(), include);
+  for (const Label& label : labels_) include(label.at);
+  x.widen(0.04);
+  y.widen(0.06);
+  return with_room_for_labels(x, y);
+}
 
-  const Layout layout = layout_of(text_, x, y);
-  const Axes2D& axes = layout.axes;
-  Script script(lesson, name, style::kWidth, layout.height);
+// Widens the range of x until the labels' texts lie inside the picture too. Their lengths are
+// pixels, and in a wider range a pixel is longer: so this takes some rounds.
+Sketch::Layout Sketch::with_room_for_labels(Range x, Range y) const {
+  constexpr int kRounds = 30;
+  constexpr double kOverhang = style::kMargin / 2.0;  // beyond the plot, but inside the picture
+  Layout layout = layout_of(x, y);
+  for (int round = 0; round < kRounds; ++round) {
+    const Axes2D& axes = layout.axes;
+    const double pixel = (axes.x.high - axes.x.low) / (axes.box.right - axes.box.left);
+    bool fits = true;
+    for (const Label& label : labels_) {
+      const auto [left, right] = reach(label.words, label.align);
+      const double low = label.at.x - std::max(left - kOverhang, 0.0) * pixel;
+      const double high = label.at.x + std::max(right - kOverhang, 0.0) * pixel;
+      if (!is_finite(label.at) || (low >= axes.x.low && high <= axes.x.high)) continue;
+      x.include(low);
+      x.include(high);
+      fits = false;
+    }
+    if (fits) break;
+    layout = layout_of(x, y);
+  }
+  return layout;
+}
+
+// Where a unit of x is as long as a unit of y, the picture is as high as that needs, within limits,
+// and then the axis with room to spare reaches further.
+Sketch::Layout Sketch::layout_of(Range x, Range y) const {
+  const double top = header(text_.note);
+  Axes2D axes{x, y, {}, {}, {}};
+  if (text_.axes) axes.y_tics = tics(y, 7);
+  const double left = text_.axes ? left_of_axis(axes.y_tics) : style::kMargin;
+  const double below =
+      text_.axes ? style::kHeight - bottom_of_plot(style::kHeight) : style::kMargin;
+  const double width = style::kWidth - style::kMargin - left;
+
+  double height = style::kHeight - top - below;
+  if (text_.equal_scale) {
+    constexpr double kLowest = 360, kHighest = 1100;
+    height = std::clamp(width * (y.high - y.low) / (x.high - x.low), kLowest, kHighest);
+    const double unit = std::max((x.high - x.low) / width, (y.high - y.low) / height);
+    for (auto [range, pixels] : {std::pair{&axes.x, width}, std::pair{&axes.y, height}}) {
+      const double centre = (range->low + range->high) / 2;
+      range->low = centre - unit * pixels / 2;
+      range->high = centre + unit * pixels / 2;
+    }
+  }
+  if (text_.axes) {
+    axes.x_tics = tics(axes.x, 10);
+    axes.y_tics = tics(axes.y, 7);
+  }
+  axes.box = {left, left + width, top, top + height};
+  return {axes, top + height + below};
+}
+
+void Sketch::draw_frame(Script& script, const Axes2D& axes) const {
+  script.line("set clip two");  // a line is drawn where it is in sight, wherever its ends are
   if (text_.axes) {
     draw_axes(script,
               {.title = text_.title,
@@ -136,57 +202,66 @@ void Sketch::draw(Lesson& lesson, const std::string& name) const {
                .y_label = text_.y_label},
               axes);
     script.line("unset grid");
-  } else {
-    script.frame(axes.box, text_.title, text_.note);
-    script.line("unset border");
-    script.line("unset tics");
-    script.line("set xrange [{:.8g}:{:.8g}]", axes.x.low, axes.x.high);
-    script.line("set yrange [{:.8g}:{:.8g}]", axes.y.low, axes.y.high);
+    return;
   }
+  script.frame(axes.box, text_.title, text_.note);
+  script.line("unset border");
+  script.line("unset tics");
+  script.line("set xrange [{:.8g}:{:.8g}]", axes.x.low, axes.x.high);
+  script.line("set yrange [{:.8g}:{:.8g}]", axes.y.low, axes.y.high);
+}
 
-  std::vector<std::string> parts;
+void Sketch::add_areas(Script& script, std::vector<std::string>& parts) const {
   for (std::size_t i = 0; i < areas_.size(); ++i) {
     if (areas_[i].outline.size() < 3) continue;
-    script.data(fmt::format("area{}", i), rows_of(areas_[i].outline));
+    const std::string name = fmt::format("area{}", i);
+    script.data(name, rows_of(areas_[i].outline));
     parts.push_back(
-        fmt::format("$area{} using 1:2 with filledcurves closed fillstyle solid "
-                    "noborder fillcolor rgb '{}'",
-                    i, hex(tint(rgb(areas_[i].pen)))));
+        fmt::format("${} using 1:2 with filledcurves closed fillstyle solid noborder "
+                    "fillcolor rgb '{}'",
+                    name, hex(tint(rgb(areas_[i].pen)))));
   }
+}
+
+void Sketch::add_strokes(Script& script, std::vector<std::string>& parts) const {
   for (std::size_t i = 0; i < strokes_.size(); ++i) {
     const Stroke& s = strokes_[i];
     if (s.points.empty()) continue;
-    if (s.kind == Stroke::kArrow) {
-      if (!is_finite(s.points[0]) || !is_finite(s.points[1])) continue;
-      script.data(fmt::format("stroke{}", i),
-                  std::vector<std::pair<Row, Row>>{
-                      {{s.points[0].x, s.points[0].y}, {s.points[1].x, s.points[1].y}}});
-      parts.push_back(
-          fmt::format("$stroke{} using 1:2:($3-$1):($4-$2) with vectors filled head "
-                      "size screen 0.014,20 {}",
-                      i, line_style(s.pen)));
-      continue;
+    const std::string name = fmt::format("stroke{}", i);
+    switch (s.kind) {
+      case Stroke::kArrow: {
+        const Point from = s.points[0], to = s.points[1];
+        if (!is_finite(from) || !is_finite(to)) continue;
+        const std::vector<std::pair<Row, Row>> row = {{{from.x, from.y}, {to.x, to.y}}};
+        script.data(name, row);
+        parts.push_back(
+            fmt::format("${} using 1:2:($3-$1):($4-$2) with vectors filled head "
+                        "size screen 0.014,20 {}",
+                        name, line_style(s.pen)));
+        break;
+      }
+      case Stroke::kDots:
+        script.data(name, rows_of(s.points));
+        parts.push_back(
+            fmt::format("${} using 1:2 with points pointtype 7 pointsize {:g} "
+                        "linecolor rgb '{}'",
+                        name, 2.6 * s.pen.width, hex(rgb(s.pen))));
+        break;
+      case Stroke::kLine:
+        script.data(name, rows_of(s.points));
+        parts.push_back(fmt::format("${} using 1:2 with lines {}", name, line_style(s.pen)));
+        break;
     }
-    script.data(fmt::format("stroke{}", i), rows_of(s.points));
-    if (s.kind == Stroke::kDots)
-      parts.push_back(
-          fmt::format("$stroke{} using 1:2 with points pointtype 7 pointsize {:g} "
-                      "linecolor rgb '{}'",
-                      i, 2.6 * s.pen.width, hex(rgb(s.pen))));
-    else
-      parts.push_back(fmt::format("$stroke{} using 1:2 with lines {}", i, line_style(s.pen)));
   }
+}
 
+void Sketch::draw_labels(Script& script, const Axes2D& axes) const {
   for (const Label& label : labels_) {
     if (!is_finite(label.at)) continue;
-    const char* const where = label.align == Align::kLeft    ? "left"
-                              : label.align == Align::kRight ? "right"
-                                                             : "center";
+    const int ink = label.pen.hue > 0 ? darker(rgb(label.pen)) : rgb(label.pen);
     script.text(axes.across(label.at.x), axes.down(label.at.y), label.words, style::kSmall,
-                hex(label.pen.hue > 0 ? darker(rgb(label.pen)) : rgb(label.pen)), where);
+                hex(ink), where(label.align));
   }
-  script.plot(parts);
-  script.finish();
 }
 
 std::vector<Point> ellipse(Point centre, Point a, Point b) {

@@ -7,6 +7,10 @@
 
 namespace gradus::kit {
 
+class Script;
+struct Axes2D;
+struct Range;
+
 struct Point {
   double x, y;
 };
@@ -40,7 +44,7 @@ class Sketch {
     std::string x_label = {}, y_label = {};  // with units, where there are axes
     bool axes = false;                       // drawn, with numbers on them
     bool equal_scale = true;                 // a unit of x is as long as a unit of y
-    std::vector<Point> shown = {};  // two corners of what is shown; empty: all that is drawn
+    std::vector<Point> shown = {};  // two corners of what is shown; empty: all, texts included
   };
 
   explicit Sketch(Text text) : text_(std::move(text)) {}
@@ -78,6 +82,16 @@ class Sketch {
     Pen pen;
     Align align;
   };
+
+  struct Layout;
+
+  Layout layout() const;
+  Layout with_room_for_labels(Range x, Range y) const;
+  Layout layout_of(Range x, Range y) const;
+  void draw_frame(Script& script, const Axes2D& axes) const;
+  void add_areas(Script& script, std::vector<std::string>& parts) const;
+  void add_strokes(Script& script, std::vector<std::string>& parts) const;
+  void draw_labels(Script& script, const Axes2D& axes) const;
 
   Text text_;
   std::vector<Area> areas_;

@@ -111,6 +111,68 @@ TEST_F(KitSketch, HasOneScaleForBothAxes) {
   }
 }
 
+// A text of the script: where it stands in the picture, as a part of its width, and how.
+struct Placed {
+  double x;
+  std::string align;
+};
+
+Placed placed(const std::string& script, const std::string& words) {
+  const std::string before = "set label '" + words + "' at screen ";
+  const std::size_t place = script.find(before);
+  EXPECT_NE(place, std::string::npos) << words;
+  const std::string rest = script.substr(place + before.size(), 40);
+  const std::size_t blank = rest.find(' ');
+  return {std::strtod(rest.c_str(), nullptr),
+          rest.substr(blank + 1, rest.find(' ', blank + 1) - blank - 1)};
+}
+
+// A letter of DejaVu Sans is 0.6 of its size wide, in the mean over these words at 30 pixels.
+TEST_F(KitSketch, ShowsTheWholeTextOfALabelAtItsEdge) {
+  const std::string words = "a point with a rather long name";
+  const double part = 0.6 * 30 * static_cast<double>(words.size()) / 1600;
+  const double room = 1e-9;
+  for (const bool equal_scale : {false, true})
+    for (const bool axes : {false, true}) {
+      Sketch sketch({.title = "Labels", .axes = axes, .equal_scale = equal_scale});
+      sketch.dots({{0, 0}, {4, 3}});
+      sketch.text({4, 3}, words + " A", {}, Align::kLeft);
+      sketch.text({0, 0}, words + " B", {}, Align::kRight);
+      sketch.text({4, 1}, words + " C", {}, Align::kCentre);
+      const std::string script = script_of(sketch);
+      const Placed a = placed(script, words + " A");
+      const Placed b = placed(script, words + " B");
+      const Placed c = placed(script, words + " C");
+      EXPECT_EQ(a.align + b.align + c.align, "leftrightcenter");
+      EXPECT_LT(a.x + part, 1 + room) << equal_scale << axes;
+      EXPECT_GT(b.x - part, -room) << equal_scale << axes;
+      EXPECT_LT(c.x + part / 2, 1 + room) << equal_scale << axes;
+    }
+}
+
+TEST_F(KitSketch, ShowsExactlyWhatItIsToldTo) {
+  Sketch sketch({.title = "Corners", .equal_scale = false, .shown = {{-1, -2}, {3, 4}}});
+  sketch.dots({{100, 100}});
+  sketch.text({3, 4}, "a text that is cut at the right", {}, Align::kLeft);
+  EXPECT_THAT(script_of(sketch), AllOf(HasSubstr("xrange [-1:3]"), HasSubstr("yrange [-2:4]")));
+}
+
+// Gnuplot by itself leaves out a line both of whose ends are out of sight. Its terminal of letters
+// draws lines with *.
+TEST_F(KitSketch, DrawsALineWhoseEndsAreOutOfSight) {
+  if (!is_installed("gnuplot --version")) GTEST_SKIP() << "gnuplot is not installed";
+  Sketch sketch({.shown = {{-1, -1}, {1, 1}}});
+  sketch.line({{-9, -9}, {9, 9}});
+  script_of(sketch);
+  const std::string before = "cd '" + made("").string() + "' && ";
+  ASSERT_EQ(std::system((before +
+                         "sed 's/^set terminal.*/set terminal dumb/; s/sketch.png/letters/'"
+                         " sketch.gp | gnuplot")
+                            .c_str()),
+            0);
+  EXPECT_THAT(io::read_file(made("letters")), HasSubstr("*"));
+}
+
 TEST(KitSketchShapes, EllipseIsClosedAndOnItsEquation) {
   const std::vector<Point> points = ellipse({1, 2}, {3, 0}, {0, 2});
   EXPECT_NEAR(points.front().x, points.back().x, 1e-12);
