@@ -193,6 +193,7 @@ inline kit::Series histogram(const SampleGradients& gradients, double low, doubl
 inline void draw_histograms(kit::Lesson& lesson, const std::vector<SampleGradients>& all) {
   std::vector<kit::Series> outlines;
   for (const SampleGradients& gradients : all) outlines.push_back(histogram(gradients, -12, 32));
+  outlines.front().label_inside = true;  // the path's, which ends long before the others
   kit::plot(lesson, "histograms",
             {.title = "All three have the mean 2; the score's tail is by far the longest",
              .note = "histograms of one sample's estimate of d/dμ E[z²] = 2, z ~ N(1, 1)",

@@ -191,10 +191,10 @@ inline double share_of_squares(const Tensor<double>& draws, double fraction) {
   return static_cast<double>(count) / static_cast<double>(squares.size());
 }
 
-// Where steps with a rate r and n samples come to rest, q's mean m and l = ln s^2 shake about the
-// posterior. Each step shrinks a small distance from it by 1 - r h and adds noise of variance
-// r^2 V / n, with the curvature h of the KL and the variance V of one sample's gradient, so that
-// the distance's variance is r V / (n h (2 - r h)), and the KL is h / 2 times that.
+// Where steps with a learning rate eta and L samples come to rest, q's mean m and l = ln s^2 shake
+// about the posterior. Each step shrinks a small distance from it by 1 - eta h and adds noise of
+// variance eta^2 V / L, with the curvature h of the KL and the variance V of one sample's gradient,
+// so that the distance's variance is eta V / (L h (2 - eta h)), and the KL is h / 2 times that.
 inline double predicted_gap(double variance_m, double variance_l) {
   const double h_m = 5;    // 1 / s^2
   const double h_l = 0.5;  // of KL = (s^2 / 0.2 - ln s^2) / 2 by l

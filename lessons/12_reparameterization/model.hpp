@@ -45,7 +45,7 @@ struct Exponential {
 
   Var<double> log_prob(const Var<double>& z) const { return log(rate) - rate * z; }
 
-  // The z below which a share eps of the distribution lies: eps = 1 - e^(-r z).
+  // The z below which a share eps of the distribution lies: eps = 1 - e^(-lambda z).
   Var<double> sample(const Tensor<double>& noise) const { return -log(1.0 - noise) / rate; }
 };
 

@@ -61,7 +61,7 @@ Axes2D axes_of_lines(const PlotText& text, const std::vector<Series>& series,
   if (from_zero) y.low = 0;
 
   std::vector<std::string> labels;
-  for (const Series& s : series) labels.push_back(s.label);
+  for (const Series& s : series) labels.push_back(s.label_inside ? "" : s.label);
   for (const Level& level : levels) labels.push_back(level.label);
   const auto layout = [&] {
     Axes2D axes{x, y, tics(x, 10, whole), tics(y, 7), {}};
@@ -106,7 +106,12 @@ void plot(Lesson& lesson, const std::string& name, const PlotText& text,
   for (std::size_t i = 0; i < lines.size(); ++i) {
     if (lines[i].empty()) continue;
     const int rgb = colour_of(series, i);
-    labels.push_back({series[i].label, hex(darker(rgb)), axes.down(lines[i].back().second)});
+    const auto& [x_end, y_end] = lines[i].back();
+    if (series[i].label_inside)
+      script.text(axes.across(x_end) + kLabelGap, axes.down(y_end), series[i].label, style::kSmall,
+                  hex(darker(rgb)));
+    else
+      labels.push_back({series[i].label, hex(darker(rgb)), axes.down(y_end)});
     script.data(fmt::format("line{}", i), lines[i]);
     parts.push_back(fmt::format("$line{} using 1:2 with {} linecolor rgb '{}'", i,
                                 with[series[i].mark], hex(rgb)));

@@ -19,7 +19,8 @@ struct Series {
   std::string label = {};
   std::vector<double> x = {}, y = {};
   Mark mark = kLine;
-  int hue = 0;  // 1, 2, ...: of the palette; 0: that of its place among the series
+  int hue = 0;                // 1, 2, ...: of the palette; 0: that of its place among the series
+  bool label_inside = false;  // in the plot beside its own end, for one that ends early
 };
 
 // A level to compare with: a dashed line from left to right. Left out where it is not finite.

@@ -348,6 +348,37 @@ TEST(RelativeErrors, AreTheRootMeanSquareOfWhatAMeanMisses) {
   EXPECT_DOUBLE_EQ(errors[2], 1.0 / 3);
 }
 
+// At lesson 11's posterior, N(0.6, s^2) with s^2 = 0.2, with c = ln p(x). By m and by ln s^2:
+//   score:           c e / s, c (e^2 - 1) / 2: variances c^2 / s^2, c^2 / 2
+//   KL sampled:      -5 s e, (1 - e^2) / 2: 25 s^2, 1/2
+//   KL on paper:     -4 s e, 0.3 s e - 2 s^2 e^2 + ...: 16 s^2, 0.09 s^2 + 8 s^4
+//   path derivative: 0, 0
+TEST(ElboGradients, HaveEightVariancesAtTheirRest) {
+  const Quadrature quadrature;
+  const double c = kLesson11.model.log_evidence(kLesson11.x).item();
+  const double s2 = 0.2;
+
+  struct Case {
+    ElboEstimator kind;
+    double by_mean, by_log_var;
+  };
+
+  const std::vector<Case> cases = {{ElboEstimator::kScore, c * c / s2, c * c / 2},
+                                   {ElboEstimator::kMonteCarlo, 25 * s2, 0.5},
+                                   {ElboEstimator::kAnalyticKl, 16 * s2, 0.09 * s2 + 8 * s2 * s2},
+                                   {ElboEstimator::kPath, 0, 0}};
+  for (const auto& [kind, by_mean, by_log_var] : cases) {
+    Tape<double> tape;
+    const Shape shape = quadrature.nodes.shape();
+    const nn::Normal<double> q{tape.leaf(full<double>(shape, 0.6)),
+                               tape.leaf(full<double>(shape, std::log(s2)))};
+    const Var<double> gain = sum(objective(kind, kLesson11, q, quadrature.nodes));
+    const std::vector<Var<double>> gradients = gradient(gain, {q.mean, q.log_var});
+    EXPECT_NEAR(quadrature.variance(gradients[0].value()), by_mean, 1e-11);
+    EXPECT_NEAR(quadrature.variance(gradients[1].value()), by_log_var, 1e-11);
+  }
+}
+
 // The variances of one sample for J = 1, relative to the square of its mean, by quadrature; that of
 // p(x|z), which is no polynomial, by a sum over a fine grid of z.
 TEST(Averages, HaveTheVariancesOfTheFormula) {
