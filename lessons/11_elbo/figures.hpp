@@ -200,16 +200,29 @@ struct Rests {
 };
 
 inline void draw_maxima(kit::Lesson& lesson, const std::vector<Rests>& all) {
-  std::vector<kit::Series> series;
-  for (const Rests& one : all)
-    series.push_back(
-        {.label = one.label, .x = one.stays, .y = one.costs, .mark = kit::Series::kDots});
-  kit::plot(lesson, "maxima",
-            {.title = "The stronger the days hold together, the more maxima",
-             .note = "each dot: a place where mean field came to rest, of 100 random starts",
-             .x_label = "probability that the weather stays",
-             .y_label = "ln p(x) - ELBO, nats"},
-            series);
+  kit::Sketch sketch(
+      {.title = "The stronger the days hold together, the more maxima",
+       .note = "each dot: where mean field came to rest, of 100 random starts; 12 days beside 3",
+       .x_label = "probability that the weather stays",
+       .y_label = "ln p(x) - ELBO, nats",
+       .axes = true,
+       .equal_scale = false,
+       .shown = {{0.48, -0.15}, {1, 3.1}}});
+  double beside = -0.003;  // else some dots would hide others
+  int hue = 0;
+  for (const Rests& one : all) {
+    std::vector<kit::Point> dots;
+    for (std::size_t i = 0; i < one.stays.size(); ++i)
+      dots.push_back({one.stays[i] + beside, one.costs[i]});
+    ++hue;
+    sketch.dots(dots, {.hue = hue, .width = 0.9});
+    beside = -beside;
+  }
+  sketch.text({0.8, 0.86}, all[1].label, {.hue = 2}, kit::Align::kRight);
+  sketch.text({0.875, 0.08}, all[0].label, {.hue = 1});
+  sketch.text({0.89, 2.53}, "12 days: one of two", {.hue = 2}, kit::Align::kRight);
+  sketch.text({0.935, 1.25}, "3 days: one of two", {.hue = 1}, kit::Align::kRight);
+  sketch.draw(lesson, "maxima");
 }
 
 // The error of the probability of rain from n sweeps of Gibbs sampling.
@@ -223,16 +236,13 @@ inline void draw_gibbs(kit::Lesson& lesson, const std::vector<GibbsErrors>& all)
   int hue = 0;
   for (const GibbsErrors& one : all) {
     ++hue;
-    series.push_back({.label = "measured",
-                      .x = one.sweeps,
-                      .y = one.errors,
-                      .mark = kit::Series::kDots,
-                      .hue = hue});
+    series.push_back({.x = one.sweeps, .y = one.errors, .mark = kit::Series::kDots, .hue = hue});
     series.push_back({.label = one.label, .x = one.sweeps, .y = one.predicted, .hue = hue});
   }
   kit::plot(lesson, "gibbs",
             {.title = "Gibbs sampling needs more sweeps where days hold together",
-             .note = "error of P(rain on day 2): dots from 400 runs, lines from the sweep's matrix",
+             .note =
+                 "error of P(rain on day 2); dots: measured in 400 runs, lines: the sweep's matrix",
              .x_label = "number of sweeps",
              .y_label = "error of the probability",
              .log_x = true,

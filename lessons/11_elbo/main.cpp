@@ -528,7 +528,7 @@ GibbsErrors sample_paths(kit::Lesson& lesson, int percent) {
 
   const Gibbs gibbs(hmm, seen);
   Rng rng(lesson.options().seed);
-  GibbsErrors errors{.label = fmt::format("stays with {:.2f}", percent / 100.0)};
+  GibbsErrors errors{.label = fmt::format("stays with {:g}", percent / 100.0)};
   for (Index n : {10, 30, 100, 300, 1000, 3000}) {
     errors.sweeps.push_back(static_cast<double>(n));
     errors.predicted.push_back(std::sqrt(variance_of_mean(path, rain, sweep, n)));

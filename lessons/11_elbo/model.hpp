@@ -69,13 +69,14 @@ template <class T> struct Hmm {
   // ln P(x_t | z_t = k) for what was seen: row x_t of log_emission.   (T, K)
   Var<T> scores(const std::vector<Index>& seen) const { return gather_rows(log_emission, seen); }
 
-  // ln p(x) by the forward recursion, in T K^2 steps: a_t(k) = ln P(x_1, ..., x_t, z_t = k).
+  // ln p(x) by the forward recursion, in T K^2 steps, on the logarithms of
+  // alpha_t(k) = P(x_1, ..., x_t, z_t = k).
   Var<T> log_evidence(const Var<T>& scores) const {
-    Var<T> a = log_start + slice(scores, 0, 0, 1);  // (1, K)
+    Var<T> log_alpha = log_start + slice(scores, 0, 0, 1);  // (1, K)
     for (Index t = 1; t < scores.shape()[0]; ++t)
-      a = logsumexp(transpose(a) + log_transition, {0}, /*keepdims=*/true) +
-          slice(scores, 0, t, t + 1);
-    return logsumexp(a);
+      log_alpha = logsumexp(transpose(log_alpha) + log_transition, {0}, /*keepdims=*/true) +
+                  slice(scores, 0, t, t + 1);
+    return logsumexp(log_alpha);
   }
 
   // ln p(x, z) of each of the K^T paths z, the last step running fastest: by brute force.   (K^T)
