@@ -137,7 +137,7 @@ inline void draw_two_modes(kit::Lesson& lesson, const NormalMixture<double>& p, 
       kLow, kHigh, [](double) { return 0.0; }, 300);
 
   kit::Sketch sketch({.title = "Forward KL covers both; reverse KL has three resting places",
-                      .note = "normal q fitted to p (grey) by descent; green: on reverse KL, nats",
+                      .note = "normal q fitted to p (grey) by descent; KL(q || p) in nats",
                       .x_label = "x",
                       .y_label = "density",
                       .axes = true,
@@ -145,7 +145,7 @@ inline void draw_two_modes(kit::Lesson& lesson, const NormalMixture<double>& p, 
                       .shown = {{kLow, 0}, {kHigh, 0.9}}});
   sketch.area(kit::between(zero, truth), {.hue = -1});
   sketch.line(truth);
-  sketch.text({-2, 0.05}, "p");
+  for (double mode : {-2.0, 2.0}) sketch.text({mode, 0.05}, "p");
   sketch.line(density(fits.forward), {.hue = 2, .width = 1.5});
   sketch.text({-3.4, 0.12}, "forward fit", {.hue = 2}, kit::Align::kRight);
   for (const auto* q : {&fits.left, &fits.right}) {
@@ -153,6 +153,7 @@ inline void draw_two_modes(kit::Lesson& lesson, const NormalMixture<double>& p, 
     sketch.text({q->mean.item(), 0.84}, "reverse fit, KL 0.693", {.hue = 3});
   }
   sketch.line(density(fits.middle), {.hue = 3, .dashed = true, .width = 1.5});
+  sketch.text({0, 0.33}, "reverse fit,", {.hue = 3});
   sketch.text({0, 0.27}, "KL 1.871", {.hue = 3});
   sketch.draw(lesson, "two_modes");
 }
@@ -165,19 +166,29 @@ struct Landscape {
 
 inline void draw_landscape(kit::Lesson& lesson, const Landscape& landscape,
                            const std::vector<std::pair<double, double>>& rests) {
-  kit::Series dots{.label = "rest points", .mark = kit::Series::kDots, .hue = 3};
-  for (const auto& [mean, divergence] : rests) {
-    dots.x.push_back(mean);
-    dots.y.push_back(divergence);
+  std::vector<kit::Point> forward;
+  std::vector<kit::Point> reverse;
+  for (std::size_t i = 0; i < landscape.means.size(); ++i) {
+    forward.push_back({landscape.means[i], landscape.forward[i]});
+    reverse.push_back({landscape.means[i], landscape.reverse[i]});
   }
-  kit::plot(lesson, "landscape",
-            {.title = "Forward KL has one valley, reverse KL three",
-             .note = "the KL between q and the two modes at the best variance for each mean of q",
-             .x_label = "mean of q",
-             .y_label = "KL, nats"},
-            {{.label = "forward", .x = landscape.means, .y = landscape.forward, .hue = 2},
-             {.label = "reverse", .x = landscape.means, .y = landscape.reverse, .hue = 3},
-             dots});
+  kit::Sketch sketch(
+      {.title = "Forward KL has one valley, reverse KL three",
+       .note = "the KL between q and the two modes at the best variance for each mean of q",
+       .x_label = "mean of q",
+       .y_label = "KL, nats",
+       .axes = true,
+       .equal_scale = false,
+       .shown = {{-3.3, 0}, {4.3, 3.7}}});
+  sketch.line(forward, {.hue = 2, .width = 1.5});
+  sketch.line(reverse, {.hue = 3, .width = 1.5});
+  sketch.text({forward.back().x + 0.1, forward.back().y}, "forward", {.hue = 2}, kit::Align::kLeft);
+  sketch.text({reverse.back().x + 0.1, reverse.back().y}, "reverse", {.hue = 3}, kit::Align::kLeft);
+  for (const auto& [mean, divergence] : rests) {
+    sketch.dots({{mean, divergence}}, {.hue = 3});
+    sketch.text({mean, divergence - 0.17}, fmt::format("rests at {:.3f}", divergence), {.hue = 3});
+  }
+  sketch.draw(lesson, "landscape");
 }
 
 }  // namespace gradus::lesson10
