@@ -127,7 +127,7 @@ inline void draw_plane(kit::Lesson& lesson) {
                       .x_label = "x1",
                       .y_label = "x2",
                       .axes = true,
-                      .shown = {{-1.4, -0.4}, {9.4, 6.4}}});
+                      .shown = {{-2, -0.4}, {10, 6.4}}});
   const kit::Point mean{4, 3};
   const kit::Point place{6, 4};  // of z = 1
   const kit::Point x{5.6, 4.85};
@@ -136,11 +136,11 @@ inline void draw_plane(kit::Lesson& lesson) {
   sketch.line(kit::ellipse(place, {1, 0}, {0, 1}), {.hue = 2, .dashed = true});
   sketch.arrow(mean, place, {.hue = 1, .width = 2});
   sketch.arrow(place, x, {.hue = 2, .width = 2});
-  sketch.dots({x}, {.width = 1.5});
-  sketch.text({4, 2.7}, "μ", {.hue = 1});
+  sketch.dots({mean, x}, {.width = 1.5});
+  sketch.text({4.1, 2.65}, "μ");
   sketch.text({5.05, 3.1}, "W z", {.hue = 1});
   sketch.text({5.95, 4.55}, "noise", {.hue = 2}, kit::Align::kLeft);
-  sketch.text({5.5, 5.15}, "x", {});
+  sketch.text({5.5, 5.15}, "x");
   sketch.draw(lesson, "plane");
 }
 
@@ -168,9 +168,11 @@ inline void draw_shrunken(kit::Lesson& lesson) {
   sketch.dots({{1.6, 1.8}}, {.hue = 1, .width = 1.8});
   sketch.dots({in_plane(mean, 0)}, {.hue = 2, .width = 1.8});
   sketch.dots({{4, 3}}, {});
-  sketch.text({1.2, 3.05}, "x = (1, 3)", {}, kit::Align::kLeft);
-  sketch.text({1.3, 1.3}, "PCA: (1.6, 1.8)", {.hue = 1}, kit::Align::kLeft);
-  sketch.text({2.95, 2.22}, "pPCA: (2, 2)", {.hue = 2}, kit::Align::kLeft);
+  sketch.line({{1.6, 1.8}, {1.4, 0.95}}, {.hue = 1, .width = 0.5});
+  sketch.line({in_plane(mean, 0), {2.6, 1.45}}, {.hue = 2, .width = 0.5});
+  sketch.text({1.12, 3.12}, "x = (1, 3)", {}, kit::Align::kLeft);
+  sketch.text({1.35, 0.75}, "PCA: (1.6, 1.8)", {.hue = 1});
+  sketch.text({2.5, 1.3}, "pPCA, shrunk: (2, 2)", {.hue = 2}, kit::Align::kLeft);
   sketch.text({4.1, 2.7}, "mean", {}, kit::Align::kLeft);
   sketch.draw(lesson, "shrunken");
 }
