@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <tuple>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -53,6 +54,19 @@ double left_of_axis(const std::vector<double>& y_tics) {
 
 double bottom_of_plot(double height) {
   return height - style::kMargin - kAxisLabel - style::kSmall * style::kLeading - kTicLength;
+}
+
+double give_one_scale(Axes2D& axes) {
+  const double width = axes.box.right - axes.box.left;
+  const double height = axes.box.bottom - axes.box.top;
+  const double pixel =
+      std::max((axes.x.high - axes.x.low) / width, (axes.y.high - axes.y.low) / height);
+  for (auto [range, pixels] : {std::pair{&axes.x, width}, std::pair{&axes.y, height}}) {
+    const double centre = (range->low + range->high) / 2;
+    range->low = centre - pixel * pixels / 2;
+    range->high = centre + pixel * pixels / 2;
+  }
+  return pixel;
 }
 
 void draw_axes(Script& script, const PlotText& text, const Axes2D& axes,

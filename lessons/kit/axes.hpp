@@ -28,6 +28,10 @@ struct Axes2D {
 double left_of_axis(const std::vector<double>& y_tics);
 double bottom_of_plot(double height);
 
+// Makes the axis with room to spare reach further, so that a unit of x is as long as a unit of y.
+// Returns what a pixel is on them.
+double give_one_scale(Axes2D& axes);
+
 // Title, note, axes and the grid. `names`, where given, stand at x = 1, 2, 3, ...
 void draw_axes(Script& script, const PlotText& text, const Axes2D& axes,
                const std::vector<std::string>& names = {});

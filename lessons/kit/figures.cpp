@@ -254,20 +254,18 @@ struct ScatterAxes {
 
 ScatterAxes axes_of_points(const PlotText& text, const Range& x, const Range& y, double width,
                            double height) {
-  Axes2D axes{x, y, {}, tics(y, 8), {}};
-  axes.box = {left_of_axis(axes.y_tics), width - style::kMargin, header(text.note),
-              bottom_of_plot(height)};
-  // The axis with room to spare reaches further.
-  const double w = axes.box.right - axes.box.left, h = axes.box.bottom - axes.box.top;
-  const double unit = std::max((x.high - x.low) / w, (y.high - y.low) / h);
-  for (auto [range, pixels] : {std::pair{&axes.x, w}, std::pair{&axes.y, h}}) {
-    const double centre = (range->low + range->high) / 2;
-    range->low = centre - unit * pixels / 2;
-    range->high = centre + unit * pixels / 2;
+  ScatterAxes result{{x, y, {}, tics(y, 10), {}}, 0};
+  // Twice: the numbers on the axis decide how wide the plot is, and this how far the axis reaches.
+  for (int round = 0; round < 2; ++round) {
+    Axes2D axes{x, y, {}, {}, {}};
+    axes.box = {left_of_axis(result.axes.y_tics), width - style::kMargin, header(text.note),
+                bottom_of_plot(height)};
+    result.unit = give_one_scale(axes);
+    axes.x_tics = tics(axes.x, 10);
+    axes.y_tics = tics(axes.y, 10);
+    result.axes = axes;
   }
-  axes.x_tics = tics(axes.x, 10);
-  axes.y_tics = tics(axes.y, 10);
-  return {axes, unit};
+  return result;
 }
 
 double median(std::vector<double> values) {

@@ -162,34 +162,30 @@ Sketch::Layout Sketch::with_room_for_labels(Range x, Range y) const {
   return layout;
 }
 
-// Where a unit of x is as long as a unit of y, the picture is as high as that needs, within limits,
-// and then the axis with room to spare reaches further.
+// Where a unit of x is as long as a unit of y, the picture is as high as that needs, within limits.
 Sketch::Layout Sketch::layout_of(Range x, Range y) const {
   const double top = header(text_.note);
-  Axes2D axes{x, y, {}, {}, {}};
-  if (text_.axes) axes.y_tics = tics(y, 7);
-  const double left = text_.axes ? left_of_axis(axes.y_tics) : style::kMargin;
   const double below =
       text_.axes ? style::kHeight - bottom_of_plot(style::kHeight) : style::kMargin;
-  const double width = style::kWidth - style::kMargin - left;
-
-  double height = style::kHeight - top - below;
-  if (text_.equal_scale) {
-    constexpr double kLowest = 360, kHighest = 1100;
-    height = std::clamp(width * (y.high - y.low) / (x.high - x.low), kLowest, kHighest);
-    const double unit = std::max((x.high - x.low) / width, (y.high - y.low) / height);
-    for (auto [range, pixels] : {std::pair{&axes.x, width}, std::pair{&axes.y, height}}) {
-      const double centre = (range->low + range->high) / 2;
-      range->low = centre - unit * pixels / 2;
-      range->high = centre + unit * pixels / 2;
+  Layout result{{x, y, {}, tics(y, 7), {}}, style::kHeight};
+  // Twice: the numbers on the axis decide how wide the plot is, and this how far the axis reaches.
+  for (int round = 0; round < 2; ++round) {
+    Axes2D axes{x, y, {}, {}, {}};
+    const double left = text_.axes ? left_of_axis(result.axes.y_tics) : style::kMargin;
+    const double right = style::kWidth - style::kMargin;
+    double height = style::kHeight - top - below;
+    if (text_.equal_scale) {
+      constexpr double kLowest = 360, kHighest = 1100;
+      const double wanted = (right - left) * (y.high - y.low) / (x.high - x.low);
+      height = std::clamp(wanted, kLowest, kHighest);
     }
-  }
-  if (text_.axes) {
+    axes.box = {left, right, top, top + height};
+    if (text_.equal_scale) give_one_scale(axes);
     axes.x_tics = tics(axes.x, 10);
     axes.y_tics = tics(axes.y, 7);
+    result = {axes, top + height + below};
   }
-  axes.box = {left, left + width, top, top + height};
-  return {axes, top + height + below};
+  return result;
 }
 
 void Sketch::draw_frame(Script& script, const Axes2D& axes) const {

@@ -137,8 +137,35 @@ TEST_F(KitFigures, AreScriptsWithOneLineOfAdviceWithoutGnuplot) {
   EXPECT_FALSE(fs::exists(made("lines.png")));
   EXPECT_THAT(outcome.out,
               HasSubstr(fmt::format("cd {} && gnuplot *.gp\n", (directory_ / "13_test").string())));
-  const std::string advice = "gnuplot is not installed";
+  const std::string advice =
+      "gnuplot is not installed. Install it (Debian: gnuplot-nox), then: cd ";
+  EXPECT_THAT(outcome.out, HasSubstr(advice));
   EXPECT_EQ(outcome.out.find(advice), outcome.out.rfind(advice));
+}
+
+// The name of the axis of y stands left of its longest number, also where the numbers grow longer
+// because the axis has to reach further: to 1000 at least here, as that of x does.
+TEST_F(KitFigures, KeepNumbersAndNamesOfAnAxisApart) {
+  const auto outcome = run({}, [](Lesson& lesson) {
+    scatter(lesson, "points", {.y_label = "y"}, Tensor<double>({2, 2}, {0, 0, 2000, 9}), {0, 0},
+            {"a"});
+  });
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const std::string script = io::read_file(made("points.gp"));
+  std::smatch found;
+  ASSERT_TRUE(std::regex_search(script, found, std::regex("set lmargin at screen (\\S+)")));
+  const double left = 1400 * std::stod(found[1]);
+  ASSERT_TRUE(std::regex_search(script, found, std::regex("set ytics \\(([^)]*)\\)")));
+  const std::string numbers = found[1];
+  double widest = 0;
+  const std::regex number("'([^']*)'");
+  for (std::sregex_iterator it(numbers.begin(), numbers.end(), number), end; it != end; ++it) {
+    const std::string text = (*it)[1];
+    const auto letters =
+        std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
+    widest = std::max(widest, 0.6 * 30 * static_cast<double>(letters));
+  }
+  EXPECT_GT(left - widest, 40 + 34 * 1.3) << numbers;  // a margin, and a line of text
 }
 
 // The smallest PNG that there is: one black pixel.

@@ -270,7 +270,7 @@ TEST_F(KitDiagram, AndSketchAreTextsWithAdviceWithoutTheirPrograms) {
   Diagram diagram({.title = "A diagram"});
   diagram.node("a", "a", Diagram::kLatent);
   EXPECT_THAT(dot_of(diagram), StartsWith("digraph {"));
-  EXPECT_THAT(said, HasSubstr("dot is not installed"));
+  EXPECT_THAT(said, HasSubstr("dot is not installed. Install it (Debian: graphviz), then: "));
 
   Sketch sketch({.title = "A sketch"});
   sketch.dots({{0, 0}});
