@@ -127,7 +127,7 @@ inline void draw_plane(kit::Lesson& lesson) {
                       .x_label = "x1",
                       .y_label = "x2",
                       .axes = true,
-                      .shown = {{-2, -0.4}, {10, 6.4}}});
+                      .shown = {{-2, -1.8}, {10, 6.4}}});
   const kit::Point mean{4, 3};
   const kit::Point place{6, 4};  // of z = 1
   const kit::Point x{5.6, 4.85};
