@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "lessons/05_autoencoder/hinges.hpp"
+#include "lessons/05_autoencoder/instruments.hpp"
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/diagram.hpp"
 #include "lessons/kit/figures.hpp"
@@ -68,12 +69,13 @@ inline void draw_circle(kit::Lesson& lesson, const Tensor<float>& codes,
                         const Tensor<float>& decoded, const Tensor<float>& all) {
   constexpr int kBands = 7;
   kit::Sketch sketch({.title = "A circle, coded by one number",
-                      .note = "dots: the circle's points decoded, a colour for each seventh of the "
-                              "codes",
+                      .note = "dots: points of the circle, coded and decoded; a colour for "
+                              "each seventh of codes",
                       .shown = {{-1.25, -1.15}, {1.25, 1.15}}});
   sketch.line(kit::ellipse({0, 0}, {1, 0}, {0, 1}), {.dashed = true});
   sketch.line({{-1, 0}, {1, 0}}, {.hue = -1, .width = 1.5});
-  sketch.text({0, 0.08}, "all that PCA's number can say", {});
+  sketch.text({0, 0.08}, "PCA: all that its one number can say");
+  sketch.text({0, 0.86}, "dashed: the circle");
   sketch.line(points_of(all), {});
   const float low = -max(-codes).item();
   const float width = (max(codes).item() - low) / kBands;
@@ -174,24 +176,38 @@ inline void draw_training(kit::Lesson& lesson, const kit::History& history, doub
             series);
 }
 
-// The test errors of models with codes of these sizes, and of PCA with k = 0, 1, ... components.
+// The test errors of models with codes of these sizes, and of PCA with k = 0, 1, ... components;
+// and from the smallest and the largest of the models across to as many components as do as well.
 inline void draw_errors_by_size(kit::Lesson& lesson, const std::vector<Index>& sizes,
                                 const std::vector<double>& errors,
                                 const std::vector<double>& of_pca, Index steps) {
-  kit::Series model{.label = "autoencoder", .y = errors, .mark = kit::Series::kLineAndDots};
-  for (Index k : sizes) model.x.push_back(static_cast<double>(k));
-  kit::Series pca{.label = "PCA"};
-  for (std::size_t k = 1; k <= 64 && k < of_pca.size(); ++k) {
-    pca.x.push_back(static_cast<double>(k));
-    pca.y.push_back(of_pca[k]);
+  std::vector<kit::Point> model;
+  for (std::size_t i = 0; i < sizes.size(); ++i)
+    model.push_back({static_cast<double>(sizes[i]), errors[i]});
+  std::vector<kit::Point> pca;
+  for (std::size_t k = 1; k <= 64 && k < of_pca.size(); ++k)
+    pca.push_back({static_cast<double>(k), of_pca[k]});
+
+  kit::Sketch sketch(
+      {.title = "The same number of numbers says more in a bent code",
+       .note = fmt::format("test images; each autoencoder was trained for {} steps", steps),
+       .x_label = "numbers in the code",
+       .y_label = "mean squared error of a pixel",
+       .axes = true,
+       .equal_scale = false,
+       .shown = {{0, 0}, {66, 0.065}}});
+  for (const kit::Point& one : {model.front(), model.back()}) {
+    const auto components = static_cast<double>(components_needed(of_pca, one.y));
+    sketch.line({one, {components, one.y}}, {.hue = -1, .dashed = true});
+    sketch.text({components + 0.7, one.y + 0.0015}, fmt::format("PCA with {:g}", components), {},
+                kit::Align::kLeft);
   }
-  kit::plot(lesson, "errors_by_size",
-            {.title = "The same number of numbers says more in a bent code",
-             .note = fmt::format("test images; each autoencoder was trained for {} steps", steps),
-             .x_label = "numbers in the code",
-             .y_label = "mean squared error of a pixel",
-             .log_x = true},
-            {model, pca});
+  sketch.line(pca, {.hue = 2, .width = 1.5});
+  sketch.line(model, {.hue = 1, .width = 1.5});
+  sketch.dots(model, {.hue = 1});
+  sketch.text({3.2, 0.045}, "PCA", {.hue = 2}, kit::Align::kLeft);
+  sketch.text({9, 0.0105}, "autoencoder", {.hue = 1}, kit::Align::kLeft);
+  sketch.draw(lesson, "errors_by_size");
 }
 
 // The errors of a model by step of its training.
@@ -216,7 +232,7 @@ inline void draw_map(kit::Lesson& lesson, const Tensor<float>& codes, const kit:
                {.title = "Test images by a code of two numbers",
                 .note = "training never saw the names",
                 .x_label = "first number, in standard deviations from the mean",
-                .y_label = "second number"},
+                .y_label = "second number, in standard deviations"},
                standard, data.first_test_labels(codes.extent(0)), data.class_names);
 }
 
