@@ -218,6 +218,7 @@ TEST(Texts, HaveTheirPartsInOrder) {
                                           "## What you should see",
                                           "## Is it true?",
                                           "## What this left out",
+                                          "## Where this comes from",
                                           "## Try it"};
   for (const fs::path& lesson : lessons()) {
     const std::string text = contents(lesson / "README.md");
