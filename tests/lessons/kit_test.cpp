@@ -83,7 +83,8 @@ TEST_F(KitOptions, AreDecimalNumbers) {
                                                           {"0", 0},
                                                           {"00", 0},
                                                           {"0001000000", 1000000}};
-  for (const auto& [text, number] : cases) {
+  for (const auto& [text, expected] : cases) {
+    const int number = expected;  // Clang 14 captures no structured bindings
     const auto outcome = run({"--seed", text, "--epochs", text}, [&](Lesson& lesson) {
       EXPECT_EQ(lesson.options().seed, number);
       EXPECT_EQ(lesson.options().epochs, number);
