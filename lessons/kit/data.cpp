@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
+#include <zlib.h>
 
 #include "tensor/error.hpp"
 #include "tensor/io/idx.hpp"
@@ -90,6 +91,21 @@ std::string thousands(Index n) {
   return digits;
 }
 
+// Goes on with the checksum of what comes before: of all bytes of some numbers.
+template <class Numbers>
+std::uint32_t checksum_after(std::uint32_t before, const Numbers& numbers) {
+  const auto* bytes = reinterpret_cast<const unsigned char*>(numbers.data());
+  return static_cast<std::uint32_t>(
+      crc32_z(before, bytes, numbers.size() * sizeof(*numbers.data())));
+}
+
+std::uint32_t checksum_of(const ImageData& data) {
+  std::uint32_t checksum = checksum_after(0, data.train_images);
+  checksum = checksum_after(checksum, data.train_labels);
+  checksum = checksum_after(checksum, data.test_images);
+  return checksum_after(checksum, data.test_labels);
+}
+
 ImageData read_set(const fs::path& directory, std::string name, bool quick) {
   constexpr Index kAll = std::numeric_limits<Index>::max();
   Part train = read(directory, "train", quick ? kQuickTrain : kAll);
@@ -117,6 +133,7 @@ ImageData read_set(const fs::path& directory, std::string name, bool quick) {
   data.train_labels = std::move(train.labels);
   data.test_images = test.images.reshape({-1, height * width});
   data.test_labels = std::move(test.labels);
+  data.checksum = checksum_of(data);
   return data;
 }
 
@@ -145,7 +162,7 @@ ImageData load_images(Lesson& lesson) {
   ImageData data = load_images(lesson.options());
   fmt::print("Data: {}.\n", data.provenance);
   std::fflush(stdout);
-  lesson.data(data.name, data.train_images.extent(0), data.test_images.extent(0));
+  lesson.data(data.name, data.train_images.extent(0), data.test_images.extent(0), data.checksum);
   return data;
 }
 

@@ -19,6 +19,7 @@ struct ImageData {
   Index height = 0, width = 0;           // pixels
   std::vector<std::string> class_names;  // K
   std::string provenance;                // a sentence: what these images are and why these
+  std::uint32_t checksum = 0;            // CRC-32 of all numbers above
 
   // Whether these are all of Fashion-MNIST, on which the numbers that the lessons state were
   // measured.

@@ -256,6 +256,7 @@ Lesson::Lesson(const About& about, Options options, std::string command)
   if (error)
     fail("cannot make the directory {}: {}; choose another with --out", directory_.string(),
          error.message());
+  lock_.emplace(directory_);
   sweep(directory_);
   const fs::path probe = directory_ / "probe";
   try {
@@ -271,12 +272,15 @@ void Lesson::leave_if_interrupted() const {
 }
 
 std::map<std::string, std::string> Lesson::identity() const {
-  std::string data = "none";
-  if (data_) data = fmt::format("{} ({} + {})", data_->name, data_->train, data_->test);
-  return {{"lesson", about_.name},
-          {"seed", std::to_string(options_.seed)},
-          {"data", data},
-          {"quick", options_.quick ? "yes" : "no"}};
+  std::map<std::string, std::string> result = {{"lesson", about_.name},
+                                               {"seed", std::to_string(options_.seed)},
+                                               {"data", "none"},
+                                               {"quick", options_.quick ? "yes" : "no"}};
+  if (data_) {
+    result["data"] = fmt::format("{} ({} + {})", data_->name, data_->train, data_->test);
+    result["checksum of the data"] = fmt::format("{:08x}", data_->checksum);
+  }
+  return result;
 }
 
 fs::path Lesson::file(const std::string& name) {
@@ -296,8 +300,8 @@ void Lesson::check(const std::string& name, double value, const std::string& uni
   leave_if_interrupted();
 }
 
-void Lesson::data(const std::string& name, Index train, Index test) {
-  data_ = {name, train, test};
+void Lesson::data(const std::string& name, Index train, Index test, std::uint32_t checksum) {
+  data_ = {name, train, test, checksum};
   leave_if_interrupted();
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "lessons/kit/directory_lock.hpp"
 #include "tensor/shape.hpp"
 
 // What every lesson's program does besides its lesson: options, results, errors, interrupts.
@@ -60,11 +61,12 @@ class Lesson {
  public:
   const Options& options() const { return options_; }
 
-  // What decides this run's numbers, by name: its lesson, seed, data set, and whether it is quick.
+  // What decides this run's numbers, by name: its lesson, seed, data set with its checksum, and
+  // whether it is quick.
   std::map<std::string, std::string> identity() const;
 
-  // Where this lesson writes, out/13_vae: it exists, and is free of what a run that was killed left
-  // half done.
+  // Where this lesson writes, out/13_vae: it exists, no other run is at work in it, and it is free
+  // of what a run that was killed left half done.
   const std::filesystem::path& directory() const { return directory_; }
 
   // The path of a file in that directory that the lesson is about to write; listed at the end.
@@ -80,8 +82,10 @@ class Lesson {
   void check(const std::string& name, double value, const std::string& unit,
              const std::optional<Expected>& expected);
 
-  // Records which data set the numbers were measured on.
-  void data(const std::string& name, Index train, Index test);
+  // Records which data set the numbers were measured on. `checksum` tells it from another one of
+  // the same name and sizes.
+  void data(const std::string& name, Index train, Index test, std::uint32_t checksum);
+
   // Records a figure, NAME.png, and, when it could not be drawn, why.
   void figure(const std::string& name, const std::string& problem = "");
 
@@ -107,6 +111,7 @@ class Lesson {
   struct Data {
     std::string name;
     Index train, test;
+    std::uint32_t checksum;
   };
 
   struct Figure {
@@ -127,6 +132,7 @@ class Lesson {
   Options options_;
   std::string command_;  // that runs this lesson again with the same options
   std::filesystem::path directory_;
+  std::optional<DirectoryLock> lock_;
   std::chrono::steady_clock::time_point start_;
   std::vector<Result> results_;
   std::optional<Data> data_;

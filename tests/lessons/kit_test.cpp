@@ -167,7 +167,7 @@ class KitResults : public Kit {};
 
 TEST_F(KitResults, DoNotDependOnTheLocale) {
   const auto body = [](Lesson& lesson) {
-    lesson.data("set", 60000, 10000);
+    lesson.data("set", 60000, 10000, 0);
     lesson.check("loss", 1234.5, "nats", Expected{1234.25, 0.5});
     lesson.check("bound", 0.25, "", between(-1.5, 1.5));
   };
@@ -182,7 +182,7 @@ TEST_F(KitResults, DoNotDependOnTheLocale) {
 
 TEST_F(KitResults, AreWrittenInTheDocumentedForm) {
   const auto outcome = run({"--seed", "7"}, [](Lesson& lesson) {
-    lesson.data("fashion-mnist", 60000, 10000);
+    lesson.data("fashion-mnist", 60000, 10000, 0);
     lesson.check("test_negative_elbo", 244.5, "nats/image", Expected{244.1, 1.0});
     lesson.check("bound", 2, "nats", between(1, 5));
     lesson.report("loss", 0.25, "");
@@ -341,6 +341,24 @@ TEST_F(KitLeftOvers, OfARunThatWasKilledAreSweptUp) {
                                                     "notes.part", "drawing", "results.json"));
 }
 
+class KitDirectory : public Kit {};
+
+TEST_F(KitDirectory, IsOfOneRunAtATime) {
+  const auto first = run({}, [&](Lesson&) {
+    io::write_file(made("loss.gp.part"), "half");
+    std::vector<std::string> words = {"13_test", "--out", directory_.string()};
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    bool ran = false;
+    EXPECT_EQ(kit::run({"13_test", "A test"}, 3, argv.data(), [&](Lesson&) { ran = true; }), 2);
+    EXPECT_FALSE(ran);
+    EXPECT_TRUE(fs::exists(made("loss.gp.part"))) << "swept up while a run is at work";
+  });
+  EXPECT_EQ(first.status, 0);
+  EXPECT_THAT(first.err, HasSubstr("another run is at work in " + made("").parent_path().string()));
+  EXPECT_EQ(run({}, [](Lesson&) {}).status, 0);
+}
+
 class KitInterrupt : public Kit {};
 
 TEST_F(KitInterrupt, LeavesTheRestOfTheLessonAndSaysHowToGoOn) {
@@ -391,7 +409,7 @@ TEST_F(KitInterrupt, LeavesALessonThatDoesNotTrainAtItsNextNumberFigureOrFile) {
   const std::vector<std::function<void(Lesson&)>> next =
       {[](Lesson& lesson) { lesson.report("second", 2, ""); },
        [](Lesson& lesson) { lesson.file("weights.safetensors"); },
-       [](Lesson& lesson) { lesson.data("set", 1, 1); },
+       [](Lesson& lesson) { lesson.data("set", 1, 1, 0); },
        [](Lesson& lesson) { lesson.figure("loss"); }};
   for (const auto& go_on : next) {
     const auto outcome = run({"13_test", "A test"}, {"--quick", "--resume"}, [&](Lesson& lesson) {
@@ -519,6 +537,23 @@ TEST_F(KitData, InADirectoryWhoseNameIsNotUtf8HaveANameThatIs) {
                            [](Lesson& lesson) { load_images(lesson); });
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_TRUE(fs::exists(directory_ / "\xff" / "13_test" / "results.json"));
+}
+
+// By their checksum a checkpoint knows them from others of the same name and sizes.
+TEST_F(KitData, HaveAChecksumOfEachOfTheirNumbers) {
+  const fs::path set = write_set("tiny", 5, 4);
+  const std::uint32_t checksum = load_images(Options{.data = set}).checksum;
+  EXPECT_EQ(load_images(Options{.data = set}).checksum, checksum);
+  for (const char* name : {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+                           "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}) {
+    std::string bytes = io::read_file(set / name);
+    bytes.back() ^= 1;
+    io::write_file(set / name, bytes);
+    EXPECT_NE(load_images(Options{.data = set}).checksum, checksum) << name;
+    bytes.back() ^= 1;
+    io::write_file(set / name, bytes);
+  }
+  EXPECT_EQ(load_images(Options{.data = set}).checksum, checksum);
 }
 
 TEST_F(KitData, OfALessonStandInItsResults) {

@@ -98,10 +98,12 @@ class KitTraining : public ::testing::Test {
   // What a lesson of one model says when it resumes what the first one did.
   std::string error_of_resuming(const Plan& first, const Plan& then,
                                 const std::vector<std::string>& options = {},
-                                const std::string& data = "clothes", Index images = 8) {
-    const auto lesson_on = [&](const Plan& plan, const std::string& name, Index n) {
-      return [&plan, name, n](Lesson& lesson, Outcome&) {
-        lesson.data(name, n, 4);
+                                const std::string& data = "clothes", Index images = 8,
+                                std::uint32_t checksum = 0x12ab) {
+    const auto lesson_on = [&](const Plan& plan, const std::string& name, Index n,
+                               std::uint32_t sum) {
+      return [&plan, name, n, sum](Lesson& lesson, Outcome&) {
+        lesson.data(name, n, 4, sum);
         Rng rng(lesson.options().seed);
         nn::Linear<float> layer("layer", 1, 1, rng);
         nn::Sgd<float> sgd(layer.parameters());
@@ -116,10 +118,10 @@ class KitTraining : public ::testing::Test {
         }
       };
     };
-    run_lesson({}, lesson_on(first, "clothes", 8));
+    run_lesson({}, lesson_on(first, "clothes", 8, 0x12ab));
     std::vector<std::string> all = options;
     all.push_back("--resume");
-    return run_lesson(all, lesson_on(then, data, images)).err;
+    return run_lesson(all, lesson_on(then, data, images, checksum)).err;
   }
 
   Outcome run_lesson(std::vector<std::string> options,
@@ -268,6 +270,8 @@ TEST_F(KitTraining, ResumesOnlyItsOwnRun) {
   EXPECT_THAT(error_of_resuming(plan, {.epochs = 2, .batch = 3}, {"--seed", "1"}, "clothes", 9),
               AllOf(HasSubstr("data is clothes (8 + 4) there, but clothes (9 + 4) here"),
                     HasSubstr("seed is 0 there, but 1 here"), HasSubstr("batch is 4 there")));
+  EXPECT_THAT(error_of_resuming(plan, plan, {}, "clothes", 8, 0x12ac),
+              HasSubstr("checksum of the data is 000012ab there, but 000012ac here"));
 }
 
 TEST_F(KitTraining, ResumesOnlyToAsManyEpochsOrMore) {
