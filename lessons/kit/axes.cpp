@@ -18,6 +18,13 @@ std::string tic_text(double v) {
   return text;
 }
 
+// The text of a tic, in quotes. Gnuplot takes it for a format, in which %% stands for %.
+std::string quote_tic(const std::string& text) {
+  std::string format;
+  for (char c : text) format += c == '%' ? "%%" : std::string(1, c);
+  return quote(format);
+}
+
 }  // namespace
 
 std::vector<double> tics(const Range& range, int most, bool whole) {
@@ -88,13 +95,13 @@ void draw_axes(Script& script, const PlotText& text, const Axes2D& axes,
     if (range.log) script.line("set logscale {}", axis);
     std::string list;
     for (double v : values)
-      list += fmt::format("{}'{}' {:.8g}", list.empty() ? "" : ", ", tic_text(v), v);
+      list += fmt::format("{}{} {:.8g}", list.empty() ? "" : ", ", quote_tic(tic_text(v)), v);
     script.line("set {}tics ({})", axis, list);
   }
   if (names.empty()) return;
   std::string list;
   for (std::size_t i = 0; i < names.size(); ++i)
-    list += fmt::format("{}{} {}", i ? ", " : "", quote(names[i]), i + 1);
+    list += fmt::format("{}{} {}", i ? ", " : "", quote_tic(names[i]), i + 1);
   script.line("set xtics ({}) scale 0", list);
 }
 

@@ -8,6 +8,7 @@
 #include <limits>
 #include <optional>
 #include <regex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -82,6 +83,41 @@ TEST_F(KitFigures, AreDrawnByTheirScripts) {
     const std::string again = fmt::format("cd '{}' && gnuplot {}.gp", made("").string(), name);
     EXPECT_EQ(std::system(again.c_str()), 0);
     EXPECT_EQ(io::read_file(made(name + std::string(".png"))), png) << "the script draws another";
+  }
+}
+
+// One figure of each kind, in which every text is the same.
+void draw_with_text(Lesson& lesson, const std::string& text) {
+  const PlotText around = {.title = text,
+                           .note = text,
+                           .x_label = text,
+                           .y_label = text,
+                           .levels = {{text, 0.5}}};
+  plot(lesson, "lines", around, {{text, {}, {1, 2}}});
+  bars(lesson, "bars", around, {{text, {}, {0.4, 0.6}}}, {text, text});
+  scatter(lesson, "points", around, Tensor<double>({2, 2}, {0, 0, 1, 1}), {0, 1}, {text, text});
+  images(lesson, "images",
+         {.title = text,
+          .note = text,
+          .columns = 1,
+          .captions = {text},
+          .row_captions = {text},
+          .column_captions = {text}},
+         Tensor<float>({1, 2, 2}, {0, 1, 0, 1}));
+}
+
+// What gnuplot would take for a format, markup or an escape. Where it did, the brackets in the
+// second text, and the backslash in the last, would not be seen.
+TEST_F(KitFigures, ShowTextsAsTheyAre) {
+  if (!gnuplot_is_installed()) GTEST_SKIP() << "gnuplot is not installed";
+  std::set<std::string> pictures;
+  for (const char* text : {"5% of x_1 %d %g %%", "5% of x_{1} %d %g %%", "5% of x_1 %d %g %",
+                           "tab\\t @a &b ~c $1", "tab\t @a &b ~c $1"}) {
+    const auto outcome = run({}, [text](Lesson& lesson) { draw_with_text(lesson, text); });
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_THAT(outcome.out, Not(HasSubstr("Not drawn"))) << text;
+    for (const char* name : {"lines.png", "bars.png", "points.png", "images.png"})
+      EXPECT_TRUE(pictures.insert(io::read_file(made(name))).second) << text << " in " << name;
   }
 }
 
