@@ -99,6 +99,22 @@ TEST(Normal, LogProbAndKlAreRightAtExtremeVariances) {
               49.081061, 1e-5);
 }
 
+// (e^d - 1 - d) / 2 for a small difference d of the logarithms of the variances: what is lost is a
+// rounding of d, and not one of 1.
+TEST(Normal, KlKeepsItsDigitsBetweenNearlyEqualVariances) {
+  for (double d : {1e-2, -1e-3, 1e-5, -1e-7}) {
+    const double exact = static_cast<double>((expm1l(d) - d) / 2);
+    const Normal<double> p{Tensor<double>({1}), d};
+    EXPECT_NEAR(kl(p, Normal<double>::standard()).item(), exact, 1.2e-16 * std::fabs(d)) << d;
+
+    const float d_as_float = static_cast<float>(d);
+    const double exact_of_float = static_cast<double>((expm1l(d_as_float) - d_as_float) / 2);
+    const Normal<float> q{Tensor<float>({1}), d_as_float};
+    EXPECT_NEAR(kl(q, Normal<float>::standard()).item(), exact_of_float, 1.8e-7 * std::fabs(d))
+        << d;
+  }
+}
+
 // A variance of 1/4: (1/4 - 1 + ln 4 + 1) / 2 and (4 - 1 - ln 4 + 4) / 2. Taken for a standard
 // deviation, it would give 1.9175 and 10.6137.
 TEST(Normal, KlTakesAVarianceForAVariance) {
