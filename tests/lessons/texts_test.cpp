@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -17,7 +18,8 @@
 //     and is found there, line by line, but for its indentation;
 //   - a decimal number of three digits or more, anywhere else in the text, is a rounding of one in
 //     the results.json beside it, which a default run has written, or in an earlier lesson's;
-//   - that results.json agrees with the last default run of the program here.
+//   - that results.json agrees with the last default run of the program here;
+//   - what Markdown would make of a formula does not tear it apart.
 namespace gradus {
 namespace {
 
@@ -230,6 +232,108 @@ TEST(Texts, HaveTheirPartsInOrder) {
   }
 }
 
+// ---- Formulas, which the pages' Markdown is read before ----------------------------------------
+//
+// A formula between $ signs is text to Markdown first: a list item or an emphasis that begins
+// inside of one tears it apart. Inside of a block ```math nothing is taken for Markdown.
+
+// A run of lines without an empty one between them, outside of blocks of code.
+struct Paragraph {
+  std::size_t line;  // of the file, at which it begins
+  std::vector<std::string> lines;
+};
+
+std::vector<Paragraph> paragraphs_of(const std::string& text) {
+  std::vector<Paragraph> paragraphs;
+  bool inside_code = false;
+  bool begins = true;
+  std::size_t number = 0;
+  for (const std::string& line : lines_of(text)) {
+    ++number;
+    const bool fence = std::regex_search(line, std::regex("^\\s*```"));
+    if (fence) inside_code = !inside_code;
+    if (fence || inside_code || line.find_first_not_of(' ') == std::string::npos) {
+      begins = true;
+      continue;
+    }
+    if (begins) paragraphs.push_back({number, {}});
+    begins = false;
+    paragraphs.back().lines.push_back(line);
+  }
+  return paragraphs;
+}
+
+// The same text with blanks for code between backticks.
+std::string without_code(const std::string& text) {
+  std::string result = text;
+  bool inside = false;
+  for (char& c : result) {
+    const bool tick = c == '`';
+    if (tick || inside) c = ' ';
+    if (tick) inside = !inside;
+  }
+  return result;
+}
+
+// The lines, counted from 0, that Markdown takes for an item of a list inside of a formula.
+std::vector<std::size_t> items_in_formulas(const std::vector<std::string>& lines) {
+  const std::regex item("\\s*([-+*]|[0-9]+[.)])\\s.*");
+  std::vector<std::size_t> found;
+  bool inside = false;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (inside && std::regex_match(lines[i], item)) found.push_back(i);
+    const std::string line = without_code(lines[i]);
+    for (std::size_t k = 0; k < line.size(); ++k) {
+      if (line.compare(k, 2, "$$") == 0)
+        ++k;  // opens or closes once
+      else if (line[k] != '$' || (k > 0 && line[k - 1] == '\\'))
+        continue;
+      inside = !inside;
+    }
+  }
+  return found;
+}
+
+// Whether Markdown makes an emphasis of what stands between two underscores. The conditions on
+// their neighbours are those of CommonMark 0.30, section 6.2.
+bool has_emphasis_by_underscores(const std::string& paragraph) {
+  const std::string text = " " + without_code(paragraph) + " ";
+  auto is_space = [](unsigned char c) { return std::isspace(c) != 0; };
+  auto is_mark = [](unsigned char c) { return std::ispunct(c) != 0; };
+  bool open = false;
+  for (std::size_t i = 1; i + 1 < text.size(); ++i) {
+    const char before = text[i - 1];
+    const char after = text[i + 1];
+    if (text[i] != '_' || before == '\\') continue;
+    const bool left = !is_space(after) && (!is_mark(after) || is_space(before) || is_mark(before));
+    const bool right = !is_space(before) && (!is_mark(before) || is_space(after) || is_mark(after));
+    if (open && right && (!left || is_mark(after))) return true;
+    open |= left && (!right || is_mark(before));
+  }
+  return false;
+}
+
+TEST(Texts, KeepFormulasFromMarkdown) {
+  std::vector<fs::path> texts = {kRoot / "README.md", kRoot / "lessons/README.md"};
+  for (const fs::path& lesson : lessons()) texts.push_back(lesson / "README.md");
+  const std::regex eaten("\\\\[,;!{}]");  // Markdown takes the backslash away
+  for (const fs::path& readme : texts)
+    for (const auto& [first, lines] : paragraphs_of(contents(readme))) {
+      const std::string where = fmt::format("{}:{}: ", readme.string(), first);
+      std::string paragraph;
+      for (const std::string& line : lines) paragraph += line + "\n";
+      EXPECT_TRUE(items_in_formulas(lines).empty())
+          << where << "a line of a formula begins like an item of a list:\n"
+          << paragraph;
+      EXPECT_FALSE(has_emphasis_by_underscores(paragraph))
+          << where << "two underscores make an emphasis; use a block ```math:\n"
+          << paragraph;
+      EXPECT_FALSE(std::regex_search(without_code(paragraph), eaten))
+          << where << "a backslash that Markdown takes away:\n"
+          << paragraph;
+    }
+}
+
 // The checks above can fail.
 TEST(Texts, ChecksSeeWhatIsWrong) {
   EXPECT_TRUE(occurs("  a;\n    b;\n", "x\na;\n  b;\ny\n"));
@@ -239,6 +343,12 @@ TEST(Texts, ChecksSeeWhatIsWrong) {
   EXPECT_TRUE(is_rounding_of("0.0151", 0.01514));
   EXPECT_FALSE(is_rounding_of("0.0152", 0.01514));
   EXPECT_TRUE(is_rounding_of("1.25e3", 1252));
+  EXPECT_EQ(items_in_formulas({"the sum $a", "+ b$", "- an item"}), std::vector<std::size_t>{1});
+  EXPECT_EQ(items_in_formulas({"$$a", "  - b.$$", "1. $c$"}), std::vector<std::size_t>{1});
+  EXPECT_TRUE(has_emphasis_by_underscores("\\mathbb{E}_q[x] = \\underbrace{y}_{\\text{z}}"));
+  EXPECT_FALSE(
+      has_emphasis_by_underscores("$\\mathbb{E}_q[x]$ and $a_i$, `x_` and `_{y`, snake_case"));
+  EXPECT_EQ(paragraphs_of("a\nb\n\n```\nc\n```\nd\n").size(), 2u);
 }
 
 }  // namespace
