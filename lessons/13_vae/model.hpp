@@ -1,11 +1,10 @@
 #pragma once
-#include "lessons/common/examples.hpp"
-#include "lessons/common/in_parts.hpp"
+#include <cmath>
+
 #include "nn/distributions.hpp"
 #include "nn/layers.hpp"
 #include "nn/parameters.hpp"
 #include "tensor/random.hpp"
-#include "tensor/reduce.hpp"
 
 // The variational autoencoder (Kingma and Welling 2014).
 //
@@ -79,8 +78,10 @@ template <class T> class Vae {
 
   Index latents() const { return latents_; }
 
-  // The encoder's parameters.
+  // The encoder's parameters, and the decoder's.
   nn::Parameters<T> phi() { return nn::parameters<T>(encoder_, to_mean_, to_log_var_); }
+
+  nn::Parameters<T> theta() { return nn::parameters<T>(decoder_, to_logits_); }
 
   nn::Parameters<T> parameters() {
     return nn::parameters<T>(encoder_, to_mean_, to_log_var_, decoder_, to_logits_);
@@ -91,46 +92,50 @@ template <class T> class Vae {
   nn::Linear<T> encoder_, to_mean_, to_log_var_, decoder_, to_logits_;
 };
 
-// The ELBO's parts, averaged over a set of images, in nats per image.
-struct ElboMeans {
-  double reconstruction = 0;  // ln p(x|z)
-  double kl = 0;
+// The same layers with another noise model: a pixel is normal around what the last layer says, with
+// one variance sigma^2 for all pixels of all images, which is trained as well.
+template <class T> class GaussianVae {
+ public:
+  GaussianVae(Index pixels, Index hidden, Index latents, Rng& rng)
+      : layers_(pixels, hidden, latents, rng), log_var_("log_var", Tensor<T>({1})) {}
 
-  double negative_elbo() const { return kl - reconstruction; }
+  // p(x|z): (N, K) -> normal over (N, D).
+  nn::Normal<T> decode(const Var<T>& z) const { return {layers_.decode(z).logits, log_var_}; }
+
+  // The ELBO of each image, with noise (N, K).
+  Elbo<T> elbo(const Tensor<T>& x, const Tensor<T>& noise) const {
+    const nn::Normal<T> q = layers_.encode(x);
+    const Var<T> z = q.sample(noise);
+    return {decode(z).log_prob(x), kl(q, nn::Normal<T>::standard())};
+  }
+
+  Elbo<T> elbo(const Tensor<T>& x, Rng& rng) const {
+    return elbo(x, rng.normal<T>({x.extent(0), layers_.latents()}));
+  }
+
+  Tensor<T> sample_posterior(const Tensor<T>& x, Rng& rng) const {
+    return layers_.sample_posterior(x, rng);
+  }
+
+  Var<T> per_image_objective(Objective, const Tensor<T>& x, Rng& rng) const {
+    return elbo(x, rng).total();
+  }
+
+  double variance() const { return std::exp(static_cast<double>(log_var_.value().item())); }
+
+  void set_variance(double variance) {
+    log_var_.set_value(full<T>({1}, static_cast<T>(std::log(variance))));
+  }
+
+  nn::Parameters<T> parameters() {
+    nn::Parameters<T> all = layers_.parameters();
+    all.push_back(&log_var_);
+    return all;
+  }
+
+ private:
+  Vae<T> layers_;
+  Parameter<T> log_var_;  // (1): ln sigma^2
 };
-
-// How many images are evaluated at a time. No tape is alive then: this only computes.
-inline constexpr Index kEvaluatedAtOnce = 1000;
-
-// The ELBO of a model, by one z for each image.
-template <class T> ElboMeans evaluate(const Vae<T>& vae, const Tensor<T>& images, Rng rng) {
-  ElboMeans total;
-  in_parts(
-      images,
-      [&](const Tensor<T>& x) {
-        const Elbo<T> part = vae.elbo(x, rng);
-        total.reconstruction += sum(part.reconstruction).item();
-        total.kl += sum(part.kl).item();
-      },
-      kEvaluatedAtOnce);
-  const double n = static_cast<double>(images.extent(0));
-  return {total.reconstruction / n, total.kl / n};
-}
-
-// The mean over images of ln p(x|z) at z = m(x), in nats: what an autoencoder is worth.
-template <class T> double mean_log_prob_at_mean(const Vae<T>& vae, const Tensor<T>& images) {
-  double total = 0;
-  in_parts(
-      images, [&](const Tensor<T>& x) { total += sum(vae.log_prob_at_mean(x)).item(); },
-      kEvaluatedAtOnce);
-  return total / static_cast<double>(images.extent(0));
-}
-
-// n images on the straight line from the code of the first of two images (2, D) to that of the
-// other.
-template <class T> Tensor<T> interpolate(const Vae<T>& vae, const Tensor<T>& ends, Index n) {
-  const Tensor<T> codes = vae.encode(ends).mean.value();  // (2, K)
-  return vae.decoded(points_between(codes, n));
-}
 
 }  // namespace gradus::lesson13

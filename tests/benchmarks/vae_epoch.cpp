@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 
 #include "autograd/tape.hpp"
-#include "lessons/13_vae/model.hpp"
+#include "lessons/13_vae/instruments.hpp"
 #include "lessons/kit/data.hpp"
 #include "nn/minibatches.hpp"
 #include "nn/optimizers.hpp"

@@ -12,9 +12,12 @@
 #include "autograd/operations.hpp"
 #include "lessons/13_vae/instruments.hpp"
 #include "lessons/13_vae/model.hpp"
+#include "lessons/13_vae/on_paper.hpp"
+#include "lessons/common/gradients.hpp"
 #include "lessons/common/linear_gaussian.hpp"
 #include "tensor/io/file.hpp"
 #include "tensor/io/idx.hpp"
+#include "tensor/matmul.hpp"
 
 namespace gradus::lesson13 {
 namespace {
@@ -294,6 +297,133 @@ TEST_F(SmallVae, PhiIsTheEncoderOnly) {
                                       "to_mean.bias", "to_log_var.weight", "to_log_var.bias"}));
 }
 
+TEST_F(SmallVae, ThetaIsTheDecoderOnly) {
+  nn::Parameters<double> both = vae.phi();
+  for (auto* p : vae.theta()) both.push_back(p);
+  EXPECT_EQ(both, vae.parameters());
+}
+
+// The best scale of each latent saves what the formula says: a^2 = 1 / M.
+TEST_F(SmallVae, RescalingGainsWhatTheFormulaSays) {
+  const nn::Normal<double> q = vae.encode(x);
+  const Tensor<double> moments = second_moments(vae, x);  // (K)
+  const Tensor<double> a = sqrt(1.0 / moments);
+  const nn::Normal<double> rescaled{q.mean.value() * a, q.log_var.value() + log(a) * 2.0};
+  const auto mean_kl = [](const nn::Normal<double>& p) {
+    return mean(kl(p, nn::Normal<double>::standard())).item();
+  };
+  EXPECT_NEAR(gain_by_rescaling(moments), mean_kl(q) - mean_kl(rescaled), 1e-14);
+  EXPECT_GT(gain_by_rescaling(moments), 1e-3);
+  EXPECT_EQ(gain_by_rescaling(full<double>({3}, 1)), 0);
+}
+
+TEST_F(SmallVae, MidpointsAreComparedWithTheAverageOfTheirEnds) {
+  for (auto* p : vae.parameters()) p->set_value(p->value() * 4.0);  // so that decoding bends
+  const Tensor<double> m = vae.encode(x).mean.value();
+  double total = 0;
+  for (Index pair : {0, 1}) {
+    const Tensor<double> one = slice(m, 0, 2 * pair, 2 * pair + 1);
+    const Tensor<double> other = slice(m, 0, 2 * pair + 1, 2 * pair + 2);
+    const Tensor<double> average = (vae.decoded(one) + vae.decoded(other)) / 2.0;
+    const Tensor<double> middle = vae.decoded((one + other) / 2.0);
+    total += mean(square(middle - average)).item() / 2;
+  }
+  EXPECT_GT(total, 1e-8);
+  EXPECT_NEAR(departure_of_midpoints(vae, x), total, 1e-14);
+}
+
+// A decoder that does not look at z leaves the KL only, which the prior makes 0.
+TEST_F(SmallVae, ACodeThatNobodyReadsIsFittedByThePrior) {
+  Parameter<double>& weight = *vae.theta()[0];
+  weight.set_value(Tensor<double>(weight.shape()));
+  const nn::Normal<double> q = fit_each(vae, x, 3000, 0.03, rng);
+  EXPECT_LT(largest(q.mean.value()), 1e-3);
+  EXPECT_LT(largest(q.log_var.value()), 1e-3);
+}
+
+TEST_F(SmallVae, ClimbingForEachImageRaisesItsElbo) {
+  for (auto* p : vae.theta()) p->set_value(p->value() * 4.0);  // so that there is much to gain
+  const std::vector<Tensor<double>> before = [&] {
+    std::vector<Tensor<double>> values;
+    for (auto* p : vae.parameters()) values.push_back(p->value());
+    return values;
+  }();
+  const nn::Normal<double> own = fit_each(vae, x, 500, 0.03, rng);
+  Rng one(3), other(3);
+  const Tensor<double> gain =
+      elbo_of(vae, x, own, 2000, one) - elbo_of(vae, x, vae.encode(x), 2000, other);
+  EXPECT_GT(mean(gain).item(), 0.01);
+  for (std::size_t k = 0; k < before.size(); ++k) {
+    EXPECT_EQ(largest(vae.parameters()[k]->value() - before[k]), 0);
+    EXPECT_TRUE(vae.parameters()[k]->grad.empty());
+  }
+}
+
+TEST_F(SmallVae, ElboOfTheEncodersAnswerIsItsElbo) {
+  Rng one(5), other(5);
+  const Tensor<double> elbo = elbo_of(vae, x, vae.encode(x), 1, one);
+  EXPECT_LT(largest(elbo - vae.elbo(x, other).total().value()), 1e-14);
+}
+
+// All images are alike, so that all noise is of the draws; its variance from 4,000 gradients of one
+// image is that of a batch of 5 times 5.
+TEST_F(SmallVae, NoiseOfDrawsIsTheVarianceOfOneImagesGradientByTheBatch) {
+  const Tensor<double> one = slice(x, 0, 0, 1);
+  constexpr int kDraws = 4000;
+  std::vector<Tensor<double>> gradients;
+  Tensor<double> average;
+  for (int i = 0; i < kDraws; ++i) {
+    Tape<double> tape;
+    const auto inputs = leaves(vae.parameters());
+    gradients.push_back(flat(gradient(mean(vae.elbo(one, rng).total()), inputs)).value());
+    average = i == 0 ? gradients[0] : average + gradients.back();
+  }
+  average = average / static_cast<double>(kDraws);
+  double variance = 0;
+  for (const auto& g : gradients) variance += sum(square(g - average)).item() / (kDraws - 1);
+  const GradientNoise noise = gradient_noise(vae, one, 5, 4000, rng);
+  EXPECT_NEAR(noise.of_draws, variance / 5, 0.1 * variance / 5);
+  EXPECT_NEAR(noise.all, variance / 5, 0.1 * variance / 5);
+}
+
+TEST_F(SmallVae, ADecoderThatIgnoresItsCodeHasNoNoiseOfDraws) {
+  Parameter<double>& weight = *vae.theta()[0];
+  weight.set_value(Tensor<double>(weight.shape()));
+  Parameter<double>& out = *vae.theta()[2];
+  out.set_value(Tensor<double>(out.shape()));  // nor does a gradient reach z, or those of `weight`
+  const GradientNoise noise = gradient_noise(vae, x, 2, 10, rng);
+  EXPECT_LT(noise.of_draws, 1e-25);
+  EXPECT_GT(noise.all, 1e-4);
+}
+
+// 1,003 images in two parts of unequal size.
+TEST_F(SmallVae, SharpnessIsThatOfAllImagesHoweverTheyAreDivided) {
+  const Tensor<double> images = rng.uniform<double>({1003, kPixels});
+  const Sharpness s = sharpness_through(vae, images, 3, Rng(2));
+  EXPECT_NEAR(s.images, sharpness(images, 3), 1e-14);
+  EXPECT_GT(s.drawn, 0.3);  // near 1/2: hardly trained, its pixels are fair coins
+  EXPECT_LT(s.means, s.images);
+  // The draws of 1,000 images, their pixels, and then the same of 3.
+  Rng same(2);
+  double error = 0;
+  for (const auto& [begin, end] : {std::pair<Index, Index>{0, 1000}, {1000, 1003}}) {
+    const Tensor<double> part = slice(images, 0, begin, end);
+    const nn::Bernoulli<double> p = vae.decode(vae.sample_posterior(part, same));
+    error += sum(square(p.mean().value() - part)).item();
+    p.sample(same);
+  }
+  EXPECT_NEAR(s.error, error / (1003 * kPixels), 1e-14);
+}
+
+// |z| = 0, 1, sqrt 2 and 5.
+TEST(Share, OfPointsWithinADistance) {
+  const Tensor<double> z({4, 2}, {0, 0, 0, 1, 1, 1, 3, 4});
+  EXPECT_DOUBLE_EQ(share_within(z, 0.5), 0.25);
+  EXPECT_DOUBLE_EQ(share_within(z, 1), 0.5);
+  EXPECT_DOUBLE_EQ(share_within(z, 2), 0.75);
+  EXPECT_DOUBLE_EQ(share_within(z, 6), 1);
+}
+
 // ln N(x; a z, 1) = c - (x - a z)^2 / 2, and E_q[(x - a z)^2] = (x - a m)^2 + a^2 v: decoding the
 // mean leaves out a^2 v / 2 = 4 / 4 / 2. Lesson 11's code, which knows the closed form, must agree.
 TEST(DecodingTheMean, LeavesOutHalfANatInLesson11) {
@@ -348,19 +478,158 @@ TEST(Images, DrawingAddsThePixelsVariancesToSharpness) {
   EXPECT_LT(std::abs(sharpness(bernoulli.sample(rng), 2) - expected) / deviation, 5);
 }
 
-TEST(QuantileGrid, GrowsToTheRightAndUpwardsAroundZero) {
-  constexpr Index kSide = 5;
-  const Tensor<double> z = quantile_grid<double>(kSide);
-  ASSERT_EQ(z.shape(), (Shape{kSide * kSide, 2}));
-  EXPECT_LT(largest(mean(z, {0})), 1e-14);
-  EXPECT_LT(largest(slice(z, 0, 12, 13)), 1e-14);  // the middle
-  for (Index i = 0; i < kSide; ++i)
-    for (Index j = 0; j < kSide; ++j) {
-      // Phi(z), the share of N(0, 1) below z, is in the middle of the j-th of equal parts.
-      auto share = [](double value) { return std::erfc(-value / std::sqrt(2.0)) / 2; };
-      EXPECT_NEAR(share(z(i * kSide + j, 0)), (j + 0.5) / kSide, 1e-12);
-      EXPECT_NEAR(share(z(i * kSide + j, 1)), (kSide - 1 - i + 0.5) / kSide, 1e-12);
+TEST(Grid, GrowsToTheRightAndUpwardsAtEqualSteps) {
+  const Tensor<double> z = grid<double>(5, 3);
+  ASSERT_EQ(z.shape(), (Shape{25, 2}));
+  for (Index i = 0; i < 5; ++i)
+    for (Index j = 0; j < 5; ++j) {
+      EXPECT_DOUBLE_EQ(z(i * 5 + j, 0), -3 + 1.5 * j);
+      EXPECT_DOUBLE_EQ(z(i * 5 + j, 1), 3 - 1.5 * i);
     }
+}
+
+// ---- On paper ----------------------------------------------------------------------------------
+
+// The ELBO of the text's image as a function of m and s, in long double.
+long double elbo_on_paper(long double m, long double s, long double eps) {
+  const auto log_sigmoid = [](long double u) { return -std::log1p(std::exp(-u)); };
+  const long double z = m + s * eps;
+  // x = (1, 1/2), logits (2 z, -z); 1 - sigmoid(u) = sigmoid(-u)
+  const long double reconstruction = log_sigmoid(2 * z) + log_sigmoid(-z) / 2 + log_sigmoid(z) / 2;
+  return reconstruction - (s * s + m * m - 1 - 2 * std::log(s)) / 2;
+}
+
+TEST(OneImage, HasTheElboAndSlopesOfItsFormula) {
+  const long double h = 1e-5L;
+  for (double eps : {1.0, -1.0, 0.3}) {
+    const OneImage image = one_image(eps);
+    EXPECT_DOUBLE_EQ(image.z, 1 + eps / 2);
+    EXPECT_NEAR(image.elbo(), static_cast<double>(elbo_on_paper(1, 0.5L, eps)), 1e-14);
+    const long double by_m =
+        (elbo_on_paper(1 + h, 0.5L, eps) - elbo_on_paper(1 - h, 0.5L, eps)) / (2 * h);
+    const long double by_s =
+        (elbo_on_paper(1, 0.5L + h, eps) - elbo_on_paper(1, 0.5L - h, eps)) / (2 * h);
+    EXPECT_NEAR(image.slope_m, static_cast<double>(by_m), 1e-9);
+    EXPECT_NEAR(image.slope_s, static_cast<double>(by_s), 1e-9);
+  }
+}
+
+// By draws of z, with the decoder that the densities of the two clouds give: z-scores below 5.
+TEST(TwoImages, ReconstructionIsTheAverageOverDraws) {
+  constexpr int kDraws = 100000;
+  const auto log_density = [](double z, double m, double s) {
+    return -0.5 * std::pow((z - m) / s, 2) - std::log(s);
+  };
+  Rng rng(10);
+  for (double r : {0.5, 2.2, 4.0}) {
+    const TwoImages images{.pixels = 3};
+    const double s = TwoImages::deviation(r);
+    const double m = r * s;
+    double total = 0;
+    double squares = 0;
+    for (int i = 0; i < kDraws; ++i) {
+      const double z = m + s * rng.normal();
+      const double black_to_white = std::exp(log_density(z, -m, s) - log_density(z, m, s));
+      const double log_white = -std::log1p(black_to_white);
+      total += 3 * log_white / kDraws;
+      squares += 9 * log_white * log_white / kDraws;
+    }
+    const double error = std::sqrt((squares - total * total) / kDraws);
+    EXPECT_LT(std::abs(images.reconstruction(r) - total) / error, 5) << r;
+  }
+  EXPECT_NEAR((TwoImages{.pixels = 3}.reconstruction(0)), -3 * std::log(2.0), 1e-14);
+}
+
+TEST(TwoImages, HasTheKlOfItsCloudAndOnTheWholeTheMeanSquareOfThePrior) {
+  for (double r : {0.0, 0.5, 2.2, 6.0}) {
+    const double s = TwoImages::deviation(r);
+    const nn::Normal<double> q{Tensor<double>({1, 1}, {r * s}),
+                               Tensor<double>({1, 1}, {2 * std::log(s)})};
+    EXPECT_NEAR(TwoImages::kl(r), kl(q, nn::Normal<double>::standard()).item(), 1e-14);
+    EXPECT_NEAR(s * s + r * r * s * s, 1, 1e-14);
+    // Another s has more.
+    for (double factor : {0.9, 1.1}) {
+      const nn::Normal<double> other{Tensor<double>({1, 1}, {r * s * factor}),
+                                     Tensor<double>({1, 1}, {2 * std::log(s * factor)})};
+      EXPECT_GT(kl(other, nn::Normal<double>::standard()).item(), TwoImages::kl(r));
+    }
+  }
+}
+
+TEST(TwoImages, AtTheBestDistanceTheSlopeIsZero) {
+  const TwoImages images{.pixels = 4};
+  const double best = images.best(0.5, 6);
+  const double h = 1e-4;
+  EXPECT_NEAR((images.elbo(best + h) - images.elbo(best - h)) / (2 * h), 0, 1e-7);
+  EXPECT_GT(images.elbo(best), images.elbo(best - 0.1));
+  EXPECT_GT(images.elbo(best), images.elbo(best + 0.1));
+  EXPECT_LT(images.elbo(best), -std::log(2.0));  // a bound of the likelihood, which is 1/2
+}
+
+// Simpson's rule on p^x (1 - p)^(1 - x).
+TEST(GreyLevels, HaveTheMassOfANumericalIntegral) {
+  for (double logit : {0.0, 1e-6, 0.5, -2.0, 5.0}) {
+    const double p = 1 / (1 + std::exp(-logit));
+    constexpr int kCells = 1000;
+    double total = 0;
+    for (int i = 0; i <= kCells; ++i) {
+      const double x = static_cast<double>(i) / kCells;
+      const double weight = i == 0 || i == kCells ? 1 : (i % 2 == 1 ? 4 : 2);
+      total += weight * std::pow(p, x) * std::pow(1 - p, 1 - x);
+    }
+    EXPECT_NEAR(mass_of_grey_levels(logit), total / (3 * kCells), 1e-10) << logit;
+    EXPECT_LE(mass_of_grey_levels(logit), 0.5);
+  }
+}
+
+// ---- A Gaussian decoder ------------------------------------------------------------------------
+
+struct SmallGaussianVae : ::testing::Test {
+  Rng rng{11};
+  GaussianVae<double> vae{kPixels, kHidden, kLatents, rng};
+  Tensor<double> x = rng.uniform<double>({kImages, kPixels});
+  Tensor<double> noise = rng.normal<double>({kImages, kLatents});
+};
+
+TEST_F(SmallGaussianVae, GradientOfTheElboIsRight) {
+  vae.set_variance(0.3);
+  const auto report = gradcheck([&] { return vae.elbo(x, noise).total(); }, vae.parameters());
+  EXPECT_TRUE(report) << report;
+  EXPECT_EQ(report.checked, nn::count(vae.parameters()));
+}
+
+// -D/2 ln(2 pi sigma^2) - |x - m|^2 / (2 sigma^2), whose slope by ln sigma^2 is 0 where sigma^2 is
+// the mean squared error of a pixel.
+TEST_F(SmallGaussianVae, IsSquaredErrorAndItsBestVarianceIsTheError) {
+  const auto decoded = [&] {
+    const Tensor<double> h =
+        relu(matmul_nt(x, vae.parameters()[0]->value()) + vae.parameters()[1]->value());
+    const Tensor<double> m =
+        matmul_nt(h, vae.parameters()[2]->value()) + vae.parameters()[3]->value();
+    const Tensor<double> log_var =
+        matmul_nt(h, vae.parameters()[4]->value()) + vae.parameters()[5]->value();
+    return vae.decode(m + exp(log_var * 0.5) * noise).mean.value();
+  };
+  const Tensor<double> squares = sum(square(x - decoded()), {1});
+  for (double variance : {0.2, 1.5}) {
+    vae.set_variance(variance);
+    EXPECT_NEAR(vae.variance(), variance, 1e-15);
+    const Tensor<double> reconstruction = vae.elbo(x, noise).reconstruction.value();
+    for (Index n = 0; n < kImages; ++n)
+      EXPECT_NEAR(reconstruction(n),
+                  -0.5 * kPixels * std::log(2 * M_PI * variance) - squares(n) / (2 * variance),
+                  1e-12);
+  }
+  Rng same(11);
+  const Vae<double> with_coins(kPixels, kHidden, kLatents, same);  // the same layers
+  EXPECT_EQ(largest(vae.elbo(x, noise).kl.value() - with_coins.elbo(x, noise).kl.value()), 0);
+
+  vae.set_variance(mean(squares).item() / kPixels);
+  Tape<double> tape;
+  tape.backward(sum(vae.elbo(x, noise).reconstruction));
+  const Parameter<double>& log_var = *vae.parameters().back();
+  EXPECT_EQ(log_var.name(), "log_var");
+  EXPECT_NEAR(log_var.grad.item(), 0, 1e-12);
 }
 
 TEST(Vae, HasTheParametersOfTheReference) {
