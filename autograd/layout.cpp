@@ -22,6 +22,16 @@ template <class T> Var<T> transpose(const Var<T>& x) {
   return z;
 }
 
+// z = x with its axes in another order   dx = dz with its axes back in place
+template <class T> Var<T> permute(const Var<T>& x, const Axes& axes) {
+  Var<T> z = record<"permute">(permute(x.value(), axes), x);
+  if (x.needs_gradient())
+    add_rule(z, x, [inverse = inverse_permutation(axes)](const Var<T>& dz) {
+      return permute(dz, inverse);
+    });
+  return z;
+}
+
 // z_i = x_indices[i]   dx_j = sum of the dz_i with indices[i] = j
 template <class T> Var<T> gather_rows(const Var<T>& x, std::vector<Index> indices) {
   Var<T> z = record<"gather_rows">(gather_rows(x.value(), indices), x);
@@ -79,6 +89,7 @@ template <class T> Var<T> concatenate(const std::vector<Var<T>>& xs, int axis) {
 #define GRADUS_INSTANTIATE(T)                                                 \
   template Var<T> reshape(const Var<T>&, const Shape&);                       \
   template Var<T> transpose(const Var<T>&);                                   \
+  template Var<T> permute(const Var<T>&, const Axes&);                        \
   template Var<T> gather_rows(const Var<T>&, std::vector<Index>);             \
   template Var<T> scatter_add_rows(const Var<T>&, std::vector<Index>, Index); \
   template Var<T> slice(const Var<T>&, int, Index, Index);                    \

@@ -10,6 +10,7 @@ namespace gradus {
 
 template <class T> Var<T> reshape(const Var<T>& x, const Shape& shape);
 template <class T> Var<T> transpose(const Var<T>& x);
+template <class T> Var<T> permute(const Var<T>& x, const Axes& axes);
 
 // Picking rows, and adding into rows: each is the other's adjoint.
 template <class T> Var<T> gather_rows(const Var<T>& x, std::vector<Index> indices);

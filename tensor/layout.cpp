@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "tensor/error.hpp"
 #include "tensor/map.hpp"
 #include "tensor/parallel.hpp"
@@ -23,6 +25,27 @@ void check_indices(const char* operation, std::span<const Index> indices, const 
       fail("{}: row {} is out of range: {} has {} rows", operation, i, shape, shape[0]);
   }
 }
+
+// The axes counted from the front. Throws Error unless each of the shape's occurs once.
+Axes normalize_permutation(const Axes& axes, const Shape& shape) {
+  Axes result;
+  for (int axis : axes) result.push_back(normalize_axis("permute", axis, shape));
+
+  Axes sorted = result;
+  std::sort(sorted.begin(), sorted.end());
+  const bool each_once = std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end();
+  if (!each_once || std::ssize(axes) != shape.rank())
+    fail("permute: axes ({}) of {}: each of its {} axes must occur once", fmt::join(axes, ", "),
+         shape, shape.rank());
+  return result;
+}
+
+// How far apart in memory two elements are that are neighbours along each axis.
+std::vector<Index> strides_of(const Shape& shape) {
+  std::vector<Index> strides(shape.rank(), 1);
+  for (int k = shape.rank() - 1; k > 0; --k) strides[k - 1] = strides[k] * shape[k];
+  return strides;
+}
 }  // namespace
 
 template <class T> Tensor<T> transpose(const Tensor<T>& x) {
@@ -39,6 +62,49 @@ template <class T> Tensor<T> transpose(const Tensor<T>& x) {
       for (Index i = i0; i < std::min(i0 + kTile, m); ++i)
         for (Index j = j0; j < std::min(j0 + kTile, n); ++j) z[j * m + i] = a[i * n + j];
   return result;
+}
+
+template <class T> Tensor<T> permute(const Tensor<T>& x, const Axes& axes) {
+  const Axes from_axis = normalize_permutation(axes, x.shape());
+  if (x.rank() == 0) return x;
+
+  const std::vector<Index> x_strides = strides_of(x.shape());
+  std::vector<Index> extents;
+  std::vector<Index> steps;  // how far a step along each axis of z takes us in x
+  for (int axis : from_axis) {
+    extents.push_back(x.shape()[axis]);
+    steps.push_back(x_strides[axis]);
+  }
+  auto result = Tensor<T>::uninitialized(Shape(extents));
+  if (result.empty()) return result;
+
+  // Row by row of z. From one row to the next, the indices of the other axes count up like an
+  // odometer.
+  const int last = x.rank() - 1;
+  const Index row_size = extents[last];
+  const T* a = x.data();
+  T* z = result.mutable_data();
+  std::vector<Index> at(last, 0);
+  for (Index row = 0; row < x.size() / row_size; ++row) {
+    for (Index i = 0; i < row_size; ++i) z[i] = a[i * steps[last]];
+    z += row_size;
+
+    for (int k = last - 1; k >= 0; --k) {
+      a += steps[k];
+      ++at[k];
+      if (at[k] < extents[k]) break;
+      a -= extents[k] * steps[k];
+      at[k] = 0;
+    }
+  }
+  return result;
+}
+
+Axes inverse_permutation(const Axes& axes) {
+  const int rank = static_cast<int>(axes.size());
+  Axes inverse(rank);
+  for (int k = 0; k < rank; ++k) inverse[(axes[k] + rank) % rank] = k;
+  return inverse;
 }
 
 template <class T> Tensor<T> gather_rows(const Tensor<T>& x, std::span<const Index> indices) {
@@ -127,6 +193,7 @@ template <class T> Tensor<T> pad(const Tensor<T>& x, int axis, Index before, Ind
 
 #define GRADUS_INSTANTIATE(T)                                                           \
   template Tensor<T> transpose(const Tensor<T>&);                                       \
+  template Tensor<T> permute(const Tensor<T>&, const Axes&);                            \
   template Tensor<T> gather_rows(const Tensor<T>&, std::span<const Index>);             \
   template Tensor<T> scatter_add_rows(const Tensor<T>&, std::span<const Index>, Index); \
   template Tensor<T> concatenate(const std::vector<Tensor<T>>&, int);                   \

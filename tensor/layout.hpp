@@ -11,6 +11,15 @@ namespace gradus {
 // (m, n) -> (n, m), for a matrix.
 template <class T> Tensor<T> transpose(const Tensor<T>& x);
 
+// The axes in another order: axis k of the result is axis axes[k] of x, which must each occur once.
+// permute(x, {0, 2, 3, 1}) takes (N, C, H, W) to (N, H, W, C).
+template <class T> Tensor<T> permute(const Tensor<T>& x, const Axes& axes);
+
+// The axes that undo it: permute(permute(x, axes), inverse_permutation(axes)) is x.
+//
+// REQUIRES: axes are those of a permute, counted from the front or from the end.
+Axes inverse_permutation(const Axes& axes);
+
 // The rows with the given indices, in that order: (N, ...) -> (n, ...).
 template <class T> Tensor<T> gather_rows(const Tensor<T>& x, std::span<const Index> indices);
 

@@ -63,6 +63,32 @@ std::vector<Case> layout_cases() {
        .f = [](const auto& x) { return transpose(x[0]); },
        .inputs = {gaussian_numbers<double>({1, 3}, 1)},
        .linear = true},
+      {.name = "permute",
+       .f =
+           [](const auto& x) {
+             return permute(x[0], {1, 2, 0});
+           },
+       .inputs = {x232},
+       .linear = true},
+      // Where all extents are the same, only the numbers show a wrong order.
+      {.name = "permute_cube",
+       .f =
+           [](const auto& x) {
+             return permute(x[0], {2, 0, 1});
+           },
+       .inputs = {gaussian_numbers<double>({3, 3, 3}, 6)},
+       .linear = true},
+      {.name = "permute_from_the_end",
+       .f =
+           [](const auto& x) {
+             return permute(x[0], {0, -2, -1, 1});
+           },
+       .inputs = {gaussian_numbers<double>({2, 3, 2, 1}, 7)},
+       .linear = true},
+      {.name = "permute_scalar",
+       .f = [](const auto& x) { return permute(x[0], {}); },
+       .inputs = {Tensor<double>(1.5)},
+       .linear = true},
       {.name = "gather_rows_repeated",
        .f = [=](const auto& x) { return gather_rows(x[0], repeated); },
        .inputs = {x23},

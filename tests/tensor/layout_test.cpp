@@ -1,6 +1,8 @@
 #include "tensor/layout.hpp"
 
+#include <algorithm>
 #include <cstddef>
+#include <numeric>
 #include <random>
 #include <span>
 #include <vector>
@@ -37,6 +39,57 @@ TYPED_TEST(Layout, TransposeWantsAMatrix) {
             "transpose: (3) is not a matrix");
   EXPECT_THROW(transpose(Tensor<TypeParam>(Shape{1, 2, 3})), Error);
   EXPECT_THROW(transpose(Tensor<TypeParam>(TypeParam(1))), Error);
+}
+
+// Every order of up to six axes, against the definition, index by index.
+TYPED_TEST(Layout, PermutePutsEachAxisWhereItIsAskedFor) {
+  const std::vector<Index> all_extents = {2, 3, 1, 4, 2, 3};
+  for (int rank = 0; rank <= Shape::kMaxRank; ++rank) {
+    const std::vector<Index> extents(all_extents.begin(), all_extents.begin() + rank);
+    const auto x = whole_numbers<TypeParam>(Shape(extents), 1, 1000);
+    Axes axes(rank);
+    std::iota(axes.begin(), axes.end(), 0);
+    do {
+      const auto y = permute(x, axes);
+      const auto y_extents = test::extents_of(y.shape());
+      ASSERT_EQ(y.rank(), rank);
+      for (int k = 0; k < rank; ++k) ASSERT_EQ(y_extents[k], extents[axes[k]]);
+      for (Index i = 0; i < y.size(); ++i) {
+        const auto at = test::unravel(i, y_extents);
+        std::vector<Index> from(rank);
+        for (int k = 0; k < rank; ++k) from[axes[k]] = at[k];
+        ASSERT_EQ(y.data()[i], x.data()[test::ravel(from, extents)]);
+      }
+      const auto back = permute(y, inverse_permutation(axes));
+      ASSERT_EQ(back.shape(), x.shape());
+      ASSERT_EQ(back.to_vector(), x.to_vector());
+    } while (std::next_permutation(axes.begin(), axes.end()));
+  }
+}
+
+TYPED_TEST(Layout, PermuteCountsNegativeAxesFromTheEnd) {
+  const auto x = whole_numbers<TypeParam>({2, 3, 4}, 1, 1000);
+  EXPECT_EQ(permute(x, {-1, 0, -2}).to_vector(), permute(x, {2, 0, 1}).to_vector());
+  EXPECT_EQ(inverse_permutation({-1, 0, -2}), (Axes{1, 2, 0}));
+  EXPECT_EQ(permute(whole_numbers<TypeParam>({2, 3}, 1), {1, 0}).to_vector(),
+            transpose(whole_numbers<TypeParam>({2, 3}, 1)).to_vector());
+}
+
+TYPED_TEST(Layout, PermuteWantsEachAxisOnce) {
+  const Tensor<TypeParam> x(Shape{2, 0, 4});
+  EXPECT_EQ(permute(x, {2, 0, 1}).shape(), (Shape{4, 2, 0}));
+  EXPECT_EQ(error_of([&] {
+              permute(x, {0, 2});
+            }),
+            "permute: axes (0, 2) of (2, 0, 4): each of its 3 axes must occur once");
+  EXPECT_EQ(error_of([&] {
+              permute(x, {0, 2, -1});
+            }),
+            "permute: axes (0, 2, -1) of (2, 0, 4): each of its 3 axes must occur once");
+  EXPECT_EQ(error_of([&] {
+              permute(x, {0, 1, 3});
+            }),
+            "permute: axis 3 is out of range: (2, 0, 4) has 3 axes");
 }
 
 TYPED_TEST(Layout, RowsComeInTheOrderOfTheIndices) {
