@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tensor/convolution.hpp"
 #include "tensor/elementwise.hpp"
 #include "tensor/layout.hpp"
 #include "tensor/linalg.hpp"
@@ -155,6 +156,14 @@ std::string digest() {
     z += x;
     add(z);
     add(gather_rows(x, rng.permutation(300)));
+
+    const Window window = {.size = 3, .stride = 2, .padding = 1};
+    const auto images = rng.normal<T>({40, 15, 14, 5});
+    const auto kernel = rng.normal<T>({7, 5, 3, 3});
+    add(unfold(images, window));
+    add(fold(unfold(images, window), window, images.shape()));
+    add(conv2d(images, kernel, window));
+    add(conv2d_transpose(conv2d(images, kernel, window), kernel, window, 15, 14));
   };
   add_all(0.0f);
   add_all(0.0);
