@@ -2,6 +2,7 @@
 
 // All differentiable operations: those of tensor/, by the same names and in files of the same
 // names, for values that remember where they came from.
+#include "autograd/convolution.hpp"
 #include "autograd/elementwise.hpp"
 #include "autograd/layout.hpp"
 #include "autograd/linalg.hpp"

@@ -55,8 +55,8 @@ Tensor<double> apart(const Shape& shape, unsigned seed, int offset) {
 const std::vector<Case>& registry() {
   static const std::vector<Case> all = [] {
     std::vector<Case> cases;
-    for (const auto& topic :
-         {elementwise_cases, reduce_cases, layout_cases, matmul_cases, linalg_cases}) {
+    for (const auto& topic : {elementwise_cases, reduce_cases, layout_cases, matmul_cases,
+                              convolution_cases, linalg_cases}) {
       const std::vector<Case> own = topic();
       cases.insert(cases.end(), own.begin(), own.end());
     }

@@ -42,6 +42,7 @@ std::vector<Case> elementwise_cases();
 std::vector<Case> reduce_cases();
 std::vector<Case> layout_cases();
 std::vector<Case> matmul_cases();
+std::vector<Case> convolution_cases();
 std::vector<Case> linalg_cases();
 
 // The same case with input k held constant.
