@@ -267,6 +267,15 @@ TEST(Categorical, LogProbEntropyAndKlAreThoseOfTheTextbook) {
 
 constexpr double kRuledOut = -INFINITY;
 
+// A sequence calls it at every step: nothing may be computed in vain.
+TEST(Categorical, LogProbNormalisesItsLogitsOnce) {
+  Tape<double> tape;
+  const Categorical<double> p{tape.leaf(gaussian_numbers<double>({2, 3}, 1))};
+  p.log_prob({2, 0});
+  EXPECT_EQ(test::operations_on(tape),
+            (std::vector<std::string>{"leaf", "log_softmax", "reshape", "gather_rows"}));
+}
+
 TEST(Categorical, KnowsClassesThatAreRuledOut) {
   const double ln2 = std::log(2.0);
   const Categorical<double> p = categorical({0, 0, kRuledOut});
