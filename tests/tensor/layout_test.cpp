@@ -68,9 +68,9 @@ TYPED_TEST(Layout, PermutePutsEachAxisWhereItIsAskedFor) {
 }
 
 TYPED_TEST(Layout, PermuteCountsNegativeAxesFromTheEnd) {
-  const auto x = whole_numbers<TypeParam>({2, 3, 4}, 1, 1000);
-  EXPECT_EQ(permute(x, {-1, 0, -2}).to_vector(), permute(x, {2, 0, 1}).to_vector());
-  EXPECT_EQ(inverse_permutation({-1, 0, -2}), (Axes{1, 2, 0}));
+  const auto x = whole_numbers<TypeParam>({2, 3, 4, 5}, 1, 1000);
+  EXPECT_EQ(permute(x, {-2, 0, -1, 1}).to_vector(), permute(x, {2, 0, 3, 1}).to_vector());
+  EXPECT_EQ(inverse_permutation({-2, 0, -1, 1}), (Axes{1, 3, 0, 2}));
   EXPECT_EQ(permute(whole_numbers<TypeParam>({2, 3}, 1), {1, 0}).to_vector(),
             transpose(whole_numbers<TypeParam>({2, 3}, 1)).to_vector());
 }
