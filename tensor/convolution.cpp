@@ -1,6 +1,8 @@
 #include "tensor/convolution.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <type_traits>
 
 #include <fmt/format.h>
 
@@ -13,6 +15,29 @@ namespace gradus {
 namespace {
 bool fits(const Window& window, Index extent) {
   return extent >= 1 && window.size <= extent + 2 * window.padding;
+}
+
+// What one row of pixels in a window has in common with the image is a run of numbers that are
+// neighbours both in unfold's rows and in the images. These are those of `count` windows side by
+// side.
+struct Runs {
+  Index length;
+  Index count;
+  Index in_rows;    // where the first one's begins
+  Index rows_step;  // how far it is from there to the next one's
+  Index in_images;  // and the same in the images
+  Index images_step;
+};
+
+// Calls f(length), with a constant where there is one channel and the window a usual one: such runs
+// are too short for a loop or a call of memcpy, but a move or two if the compiler knows the length.
+template <class F> void with_known_length(Index length, const F& f) {
+  if (length == 3)
+    f(std::integral_constant<Index, 3>());
+  else if (length == 4)
+    f(std::integral_constant<Index, 4>());
+  else
+    f(length);
 }
 
 // Images, and where a window stands on them.
@@ -33,36 +58,50 @@ struct Grid {
     across = window.places(width);
   }
 
-  // The numbers in a window: K K C.
-  Index row_size() const { return window.size * window.size * channels; }
-
   // Of the windows as rows. Throws Error when there are too many numbers.
   Shape rows_shape() const {
-    Shape({n, down, across, window.size, window.size, channels});  // overflows if a product does
-    return {n * down * across, row_size()};
+    const Shape all = {n, down, across, window.size, window.size, channels};
+    return {all[0] * all[1] * all[2], all[3] * all[4] * all[5]};
   }
 
-  // Takes the windows that stand at height i of an image, and calls f(place in the rows, place in
-  // the images, length) for each run of numbers that are neighbours in both: what one row of pixels
-  // in a window has in common with the image.
+  // The numbers in a window. REQUIRES: rows_shape() has not thrown.
+  Index row_size() const { return window.size * window.size * channels; }
+
+  // Calls f(runs) for all runs of the windows that stand at height i of an image.
   template <class F> void for_each_run(Index image, Index i, const F& f) const {
+    // The windows that hang over neither side have all of their pixels in a row; the others are
+    // taken one by one.
+    const Index s = window.stride;
+    const Index first = std::min(across, (window.padding + s - 1) / s);
+    const Index room = width + window.padding - window.size;  // for a window to move in
+    const Index last = room < 0 ? first : std::clamp(room / s + 1, first, across);
+
+    for (Index j = 0; j < first; ++j) windows_from(image, i, j, 1, f);
+    if (first < last) windows_from(image, i, first, last - first, f);
+    for (Index j = last; j < across; ++j) windows_from(image, i, j, 1, f);
+  }
+
+  // The same for `count` windows from the one at (i, j) on, which have as much in common with the
+  // image.
+  template <class F>
+  void windows_from(Index image, Index i, Index j, Index count, const F& f) const {
     const Index top = i * window.stride - window.padding;
+    const Index left = j * window.stride - window.padding;
     const Index u_begin = std::max<Index>(0, -top);
     const Index u_end = std::min(window.size, height - top);
+    const Index v_begin = std::max<Index>(0, -left);
+    const Index v_end = std::min(window.size, width - left);
+    if (v_begin >= v_end) return;
 
-    for (Index j = 0; j < across; ++j) {
-      const Index left = j * window.stride - window.padding;
-      const Index v_begin = std::max<Index>(0, -left);
-      const Index v_end = std::min(window.size, width - left);
-      if (v_begin >= v_end) continue;
-
-      const Index row = ((image * down + i) * across + j) * row_size();
-      const Index corner = ((image * height + top) * width + left) * channels;  // may be outside
-      const Index length = (v_end - v_begin) * channels;
-      for (Index u = u_begin; u < u_end; ++u)
-        f(row + (u * window.size + v_begin) * channels, corner + (u * width + v_begin) * channels,
-          length);
-    }
+    const Index row = ((image * down + i) * across + j) * row_size();
+    const Index corner = ((image * height + top) * width + left) * channels;  // may be outside
+    for (Index u = u_begin; u < u_end; ++u)
+      f(Runs{.length = (v_end - v_begin) * channels,
+             .count = count,
+             .in_rows = row + (u * window.size + v_begin) * channels,
+             .rows_step = row_size(),
+             .in_images = corner + (u * width + v_begin) * channels,
+             .images_step = window.stride * channels});
   }
 
   Window window;
@@ -73,6 +112,31 @@ struct Grid {
   Index down;    // H', the places along an image's height
   Index across;  // W', along its width
 };
+
+template <class T> void copy_runs(const Runs& runs, const T* images, T* rows) {
+  with_known_length(runs.length, [&runs, images, rows](auto length) {
+    for (Index k = 0; k < runs.count; ++k) {
+      const T* from = images + runs.in_images + k * runs.images_step;
+      T* to = rows + runs.in_rows + k * runs.rows_step;
+      std::memcpy(to, from, length * sizeof(T));
+    }
+  });
+}
+
+// Runs of neighbouring windows overlap in the images. They are kept apart in time: a processor that
+// reads what it has just written, and only in part, waits until that is done.
+template <class T> void add_runs(const Runs& runs, const T* rows, T* images) {
+  const Index apart = (runs.length + runs.images_step - 1) / runs.images_step;
+  with_known_length(runs.length, [&runs, apart, rows, images](auto length) {
+    for (Index first = 0; first < apart; ++first) {
+      for (Index k = first; k < runs.count; k += apart) {
+        const T* from = rows + runs.in_rows + k * runs.rows_step;
+        T* __restrict to = images + runs.in_images + k * runs.images_step;
+        for (Index i = 0; i < length; ++i) to[i] += from[i];
+      }
+    }
+  });
+}
 
 // Throws Error unless the window has `places` places along so many pixels.
 void require_places(const Shape& maps, const Window& window, Index extent, Index places) {
@@ -133,6 +197,9 @@ Index Window::places(Index extent) const {
 }
 
 Index Window::least_extent(Index places) const {
+  check();
+  if (places > Index{1} << 40)
+    fail("window of {}: {} places are more than can be counted", *this, places);
   return (places - 1) * stride + size - 2 * padding;
 }
 
@@ -143,16 +210,15 @@ template <class T> Tensor<T> unfold(const Tensor<T>& images, const Window& windo
 
   const T* x = images.data();
   T* z = result.mutable_data();
-  const Index line = grid.across * grid.row_size();  // of windows at one height
-  auto unfold_lines = [&grid, line, x, z](Index begin, Index end) {
-    for (Index k = begin; k < end; ++k) {
-      if (grid.window.padding > 0) std::fill_n(z + k * line, line, T(0));
-      grid.for_each_run(k / grid.down, k % grid.down, [x, z](Index to, Index from, Index length) {
-        std::copy_n(x + from, length, z + to);
-      });
+  const Index line_size = grid.across * grid.row_size();  // of the windows at one height
+  auto unfold_lines = [&grid, line_size, x, z](Index begin, Index end) {
+    for (Index line = begin; line < end; ++line) {
+      if (grid.window.padding > 0) std::fill_n(z + line * line_size, line_size, T(0));
+      grid.for_each_run(line / grid.down, line % grid.down,
+                        [x, z](const Runs& runs) { copy_runs(runs, x, z); });
     }
   };
-  parallel_for(grid.n * grid.down, std::max<Index>(1, detail::kPiece / line), unfold_lines);
+  parallel_for(grid.n * grid.down, std::max<Index>(1, detail::kPiece / line_size), unfold_lines);
   return result;
 }
 
@@ -170,12 +236,11 @@ Tensor<T> fold(const Tensor<T>& rows, const Window& window, const Shape& images)
   T* z = result.mutable_data();
   const Index image_size = grid.height * grid.width * grid.channels;
   auto fold_images = [&grid, image_size, y, z](Index begin, Index end) {
-    std::fill_n(z + begin * image_size, (end - begin) * image_size, T(0));
-    for (Index image = begin; image < end; ++image)
+    for (Index image = begin; image < end; ++image) {
+      std::fill_n(z + image * image_size, image_size, T(0));
       for (Index i = 0; i < grid.down; ++i)
-        grid.for_each_run(image, i, [y, z](Index from, Index to, Index length) {
-          for (Index k = 0; k < length; ++k) z[to + k] += y[from + k];
-        });
+        grid.for_each_run(image, i, [y, z](const Runs& runs) { add_runs(runs, y, z); });
+    }
   };
   const Index rows_size = grid.down * grid.across * grid.row_size();  // of an image
   parallel_for(grid.n, std::max<Index>(1, detail::kPiece / rows_size), fold_images);

@@ -245,6 +245,13 @@ TYPED_TEST(Convolution, RowsOfMoreNumbersThanCanBeCountedAreRefused) {
                 fold(none, Window{large, 1, large}, none.shape());
               }),
               HasSubstr("overflows"));
+
+  const Tensor<TypeParam> maps({0, Index{1} << 50, 1, 1});
+  const Tensor<TypeParam> kernel({1, 1, 1, 1});
+  EXPECT_THAT(error_of([&] {
+                conv2d_transpose(maps, kernel, Window{1, large, 0}, 9, 1);
+              }),
+              HasSubstr("more than can be counted"));
 }
 
 // ---- Convolutions ------------------------------------------------------------------------------
