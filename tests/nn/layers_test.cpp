@@ -1,11 +1,14 @@
 #include "nn/layers.hpp"
 
 #include "tests/autograd/support.hpp"
+#include "tests/nn/support.hpp"
 
 namespace gradus::nn {
 namespace {
 
 using test::error_of;
+using test::expect_normal;
+using test::expect_uniform;
 using test::gaussian_numbers;
 using ::testing::HasSubstr;
 
@@ -59,34 +62,6 @@ TEST(Linear, HasTheGradientsThatDifferencesShow) {
   }
 }
 
-struct Moments {
-  double mean, variance, smallest, largest;
-};
-
-Moments moments(const Tensor<double>& x) {
-  long double sum = 0, squares = 0;
-  for (double v : x) {
-    sum += v;
-    squares += static_cast<long double>(v) * v;
-  }
-  const long double n = x.size(), mean = sum / n;
-  return {static_cast<double>(mean), static_cast<double>(squares / n - mean * mean),
-          *std::min_element(x.begin(), x.end()), *std::max_element(x.begin(), x.end())};
-}
-
-// A uniform number within +-b has variance b^2 / 3, and its square has variance 4 b^4 / 45.
-void expect_uniform(const Tensor<double>& x, double bound) {
-  const Moments m = moments(x);
-  const double n = static_cast<double>(x.size()), variance = bound * bound / 3;
-  EXPECT_LT(std::fabs(m.mean), 5 * std::sqrt(variance / n));
-  EXPECT_LT(std::fabs(m.variance - variance), 5 * std::sqrt(4.0 / 45 / n) * bound * bound);
-  EXPECT_GE(m.smallest, -bound);
-  EXPECT_LE(m.largest, bound);
-  // Of n draws, the largest is within 20/n of the bound but for one time in e^10.
-  EXPECT_GT(m.largest, bound * (1 - 20 / n));
-  EXPECT_LT(m.smallest, -bound * (1 - 20 / n));
-}
-
 // Within 5 standard deviations of what is claimed, for shapes in which (out, in) cannot be swapped.
 TEST(InitialWeight, HasTheVarianceThatItsNameClaims) {
   constexpr Index kOut = 500, kIn = 40;
@@ -94,13 +69,8 @@ TEST(InitialWeight, HasTheVarianceThatItsNameClaims) {
   expect_uniform(initial_weight<double>(kOut, kIn, Init::kPyTorch, rng), 1 / std::sqrt(40.0));
   expect_uniform(initial_weight<double>(kOut, kIn, Init::kGlorot, rng), std::sqrt(6.0 / 540));
   const Tensor<double> he = initial_weight<double>(kOut, kIn, Init::kHe, rng);
-  const Moments m = moments(he);
-  const double n = kOut * kIn, variance = 2.0 / kIn;
   EXPECT_EQ(he.shape(), (Shape{kOut, kIn}));
-  EXPECT_LT(std::fabs(m.mean), 5 * std::sqrt(variance / n));
-  // The variance of a normal square is 2 sigma^4.
-  EXPECT_LT(std::fabs(m.variance - variance), 5 * std::sqrt(2 / n) * variance);
-  EXPECT_GT(m.largest, 3 * std::sqrt(variance)) << "a uniform one would end at 1.73 sigma";
+  expect_normal(he, 2.0 / kIn);
 }
 
 TEST(Linear, BeginsWithTheBiasThatItsInitialisationStates) {
