@@ -5,3 +5,4 @@
 #include "autograd/operations.hpp"
 #include "nn/convolution.hpp"
 #include "nn/linear.hpp"
+#include "nn/recurrent.hpp"
