@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "nn/distributions.hpp"
+#include "nn/recurrent.hpp"
 #include "tests/autograd/support.hpp"
 
 // Values and gradients of composite functions against those that PyTorch 1.13 has found:
@@ -146,6 +147,40 @@ V hessian_vector_product(const Vars& v) {
   return sum(square(gradient(sum(dx * v[1]), {v[0]}, {.create_graph = true})[0]));
 }
 
+V channels_last(const V& x) { return permute(x, {0, 2, 3, 1}); }
+
+V channels_first(const V& x) { return permute(x, {0, 3, 1, 2}); }
+
+// PyTorch's conv2d of x, w, b, which are the first three.
+V conv2d_and_bias(const Vars& v, const Window& window) {
+  return channels_first(conv2d(channels_last(v[0]), v[1], window) + v[2]);
+}
+
+V conv_transpose2d_and_bias(const Vars& v, const Window& window, Index height, Index width) {
+  return channels_first(conv2d_transpose(channels_last(v[0]), v[1], window, height, width) + v[2]);
+}
+
+constexpr Window kThree = {.size = 3, .stride = 2, .padding = 1};
+constexpr Window kFour = {.size = 4, .stride = 2, .padding = 1};
+
+V convolutional_autoencoder(const Vars& v) {
+  const V h = softplus(conv2d_and_bias(v, kFour));
+  const V back = conv_transpose2d_and_bias({h, v[3], v[4]}, kFour, 6, 8);
+  return mean(sum(square(back - v[0]), {1, 2, 3}));
+}
+
+V convolution_gradient_penalty(const Vars& v) {
+  const V y = sum(square(tanh(conv2d_and_bias(v, kThree))));
+  return sum(square(gradient(y, {v[0]}, {.create_graph = true})[0]));
+}
+
+V gru(const Vars& v) {
+  const GruCell<double> cell("gru", v[5], v[6], v[7], v[8]);
+  V h = v[4];
+  for (int t = 0; t < 4; ++t) h = cell(cell.gates(v[t]), h);
+  return mean(sum(square(h), {1}));
+}
+
 const std::map<std::string, V (*)(const Vars&)> kFunctions =
     {{"mlp_tanh", [](const Vars& v) { return mlp(v, tanh<double>); }},
      {"mlp_relu", [](const Vars& v) { return mlp(v, relu<double>); }},
@@ -217,7 +252,21 @@ const std::map<std::string, V (*)(const Vars&)> kFunctions =
      {"standardised", standardised},
      {"stacked_and_cut", stacked_and_cut},
      {"gradient_penalty", gradient_penalty},
-     {"hessian_vector_product", hessian_vector_product}};
+     {"hessian_vector_product", hessian_vector_product},
+     {"conv2d_k3_s2_p1", [](const Vars& v) { return sum(conv2d_and_bias(v, kThree) * v[3]); }},
+     {"conv2d_k5_s3_p2",
+      [](const Vars& v) {
+        return sum(square(conv2d_and_bias(v, {.size = 5, .stride = 3, .padding = 2})));
+      }},
+     {"conv2d_k2_s1_p0",
+      [](const Vars& v) { return sum(square(tanh(conv2d_and_bias(v, {.size = 2})))); }},
+     {"conv_transpose2d_k3_s2_p1_output_padding_1_0",
+      [](const Vars& v) { return sum(conv_transpose2d_and_bias(v, kThree, 8, 5) * v[3]); }},
+     {"conv_transpose2d_k4_s2_p1",
+      [](const Vars& v) { return sum(square(conv_transpose2d_and_bias(v, kFour, 6, 6))); }},
+     {"convolutional_autoencoder", convolutional_autoencoder},
+     {"convolution_gradient_penalty", convolution_gradient_penalty},
+     {"gru", gru}};
 
 TEST(Oracle, HasTheFunctionsThatAreComputedHere) {
   const auto oracle = read_oracle();

@@ -259,6 +259,60 @@ def hessian_vector_product(x, v):
     return hv.square().sum()
 
 
+# ---- Convolutions, of images (N, C, H, W) --------------------------------------------------------
+
+
+@case(n(2, 2, 7, 6), n(3, 2, 3, 3), n(3), n(2, 3, 4, 3))
+def conv2d_k3_s2_p1(x, w, b, weights):
+    return (F.conv2d(x, w, b, stride=2, padding=1) * weights).sum()
+
+
+@case(n(1, 3, 8, 9), n(2, 3, 5, 5), n(2))
+def conv2d_k5_s3_p2(x, w, b):
+    return F.conv2d(x, w, b, stride=3, padding=2).square().sum()
+
+
+@case(n(2, 1, 5, 4), n(2, 1, 2, 2), n(2))
+def conv2d_k2_s1_p0(x, w, b):
+    return torch.tanh(F.conv2d(x, w, b)).square().sum()
+
+
+@case(n(2, 3, 4, 3), n(3, 2, 3, 3), n(2), n(2, 2, 8, 5))
+def conv_transpose2d_k3_s2_p1_output_padding_1_0(x, w, b, weights):
+    return (F.conv_transpose2d(x, w, b, stride=2, padding=1, output_padding=(1, 0)) * weights).sum()
+
+
+@case(n(1, 2, 3, 3), n(2, 3, 4, 4), n(3))
+def conv_transpose2d_k4_s2_p1(x, w, b):
+    return F.conv_transpose2d(x, w, b, stride=2, padding=1).square().sum()
+
+
+@case(n(2, 1, 6, 8), n(2, 1, 4, 4), n(2), n(2, 1, 4, 4), n(1))
+def convolutional_autoencoder(x, w, b, v, c):
+    h = F.softplus(F.conv2d(x, w, b, stride=2, padding=1))
+    return (F.conv_transpose2d(h, v, c, stride=2, padding=1) - x).square().sum((1, 2, 3)).mean()
+
+
+# The second derivative takes dz through the rules of both.
+@case(n(1, 1, 5, 6), n(2, 1, 3, 3), n(2))
+def convolution_gradient_penalty(x, w, b):
+    x.requires_grad_(True)
+    y = torch.tanh(F.conv2d(x, w, b, stride=2, padding=1)).square().sum()
+    (dx,) = torch.autograd.grad(y, x, create_graph=True)
+    return dx.square().sum()
+
+
+# ---- A gated recurrent unit ----------------------------------------------------------------------
+
+
+@case(n(3, 2), n(3, 2), n(3, 2), n(3, 2), n(3, 4), n(12, 2), n(12, 4), n(12), n(12))
+def gru(x1, x2, x3, x4, h, weight_ih, weight_hh, bias_ih, bias_hh):
+    flat = (weight_ih, weight_hh, bias_ih, bias_hh)
+    inputs = torch.stack((x1, x2, x3, x4))
+    _, last = torch.gru(inputs, h[None], flat, True, 1, 0.0, False, False, False)
+    return last.square().sum(2).mean()
+
+
 def numbers(x):
     return " ".join(repr(float(v)) for v in x.detach().reshape(-1))
 
