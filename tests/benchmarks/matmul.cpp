@@ -6,23 +6,13 @@
 
 #include "tensor/parallel.hpp"
 #include "tensor/random.hpp"
-#include "tests/benchmarks/peak.hpp"
+#include "tests/benchmarks/rate.hpp"
 #include "tests/benchmarks/vae_by_hand.hpp"
 
 using namespace gradus;
 using namespace gradus::benchmarks;
 
 namespace {
-constexpr int kRounds = 5;
-constexpr double kSeconds = 0.1;  // of each measurement, at least
-
-// What was measured of one product: its best, and the best of the peaks beside it.
-struct Rate {
-  double gflops = 0, peak = 0;
-
-  double share() const { return gflops / peak; }
-};
-
 // (m, k) x (k, n), with a or b given transposed as the form wants it.
 struct Case {
   Form form;
@@ -32,27 +22,7 @@ struct Case {
   double gflop() const { return 2e-9 * static_cast<double>(m * k * n); }
 };
 
-template <class F> Rate measure(double gflop, const F& f) {
-  Rate rate;
-  auto measure_peak = [&] {
-    rate.peak = std::max(rate.peak, peak_gflops(num_threads(), kSeconds / 2));
-  };
-  f();  // brings memory and code into the caches
-  for (int round = 0; round < kRounds; ++round) {
-    measure_peak();
-    rate.gflops = std::max(rate.gflops, gflop / seconds_per_call(kSeconds, f));
-  }
-  measure_peak();
-  return rate;
-}
-
-void print(const std::string& what, const Rate& rate) {
-  fmt::print("{:<50} {:7.1f} GFLOP/s  {:5.1f} % of {:.1f}\n", what, rate.gflops, 100 * rate.share(),
-             rate.peak);
-  std::fflush(stdout);
-}
-
-Rate measure(const std::string& layer, const Case& c) {
+Rate measure_case(const std::string& layer, const Case& c) {
   Rng rng(0);
   const Shape a_shape = c.form == Form::kTransposeA ? Shape{c.k, c.m} : Shape{c.m, c.k};
   const Shape b_shape = c.form == Form::kTransposeB ? Shape{c.n, c.k} : Shape{c.k, c.n};
@@ -65,7 +35,7 @@ Rate measure(const std::string& layer, const Case& c) {
 void measure_squares() {
   for (Index n : {512, 1024, 2048}) {
     for (Form form : {Form::kPlain, Form::kTransposeA, Form::kTransposeB})
-      measure(fmt::format("{}^3", n), {form, n, n, n});
+      measure_case(fmt::format("{}^3", n), {form, n, n, n});
     if (n == 512) {
       Rng rng(0);
       const auto a = rng.uniform<float>({n, n}, -1, 1), b = rng.uniform<float>({n, n}, -1, 1);
@@ -92,7 +62,7 @@ void measure_vae() {
                                {Form::kTransposeA, layer.out, kBatch, layer.in}};    // dW = dz^T x
     if (!layer.first) cases.push_back({Form::kPlain, kBatch, layer.out, layer.in});  // dx = dz W
     for (const Case& c : cases) {
-      const Rate rate = measure(layer.name, c);
+      const Rate rate = measure_case(layer.name, c);
       const double own = layer.count * c.gflop();
       gflop += own;
       seconds += own / rate.gflops;
