@@ -57,18 +57,23 @@ template <class T> class GruCell {
     candidate_bias_ = c.n;
   }
 
-  // What an input says to the gates: (N, I) -> (N, H) each. An input that is put together from
-  // parts may also come part by part, each with the place at which it begins: (N, n), of which the
-  // sum is to be taken. The biases come with the part at 0. Throws Error when x does not fit.
-  Gates<T> gates(const Var<T>& x, Index begin = 0) const {
-    const Index all = weight_ih_.r.shape()[1];
-    if (x.shape().rank() != 2 || begin < 0 || begin > all || x.shape()[1] > all - begin)
-      fail("{}: expects inputs (N, {}), or a part of their numbers, but was given {} from {} on",
-           name_, all, x.shape(), begin);
+  // What an input says to the gates: (N, I) -> (N, H) each. Throws Error when x does not fit.
+  Gates<T> gates(const Var<T>& x) const {
+    if (x.shape().rank() != 2 || x.shape()[1] != inputs())
+      fail("{}: expects inputs (N, {}), but was given {}", name_, inputs(), x.shape());
+    return gates_of_part(x, 0);
+  }
+
+  // What a part of an input says, its numbers from `begin` on, (N, n): the parts' gates are to be
+  // added. The biases come with the part at 0. Throws Error when x does not fit.
+  Gates<T> gates_of_part(const Var<T>& x, Index begin) const {
+    if (x.shape().rank() != 2 || begin < 0 || x.shape()[1] > inputs() - begin)
+      fail("{}: expects a part of inputs (N, {}), but was given {} from {} on", name_, inputs(),
+           x.shape(), begin);
 
     const Index end = begin + x.shape()[1];
-    auto says = [&x, begin, end, all](const Var<T>& weight) {
-      const bool whole = begin == 0 && end == all;
+    auto says = [this, &x, begin, end](const Var<T>& weight) {
+      const bool whole = begin == 0 && end == inputs();
       return matmul_nt(x, whole ? weight : slice(weight, 1, begin, end));
     };
     const Gates<T> products = {says(weight_ih_.r), says(weight_ih_.z), says(weight_ih_.n)};
@@ -91,6 +96,8 @@ template <class T> class GruCell {
   }
 
  private:
+  Index inputs() const { return weight_ih_.r.shape()[1]; }  // I
+
   static Gates<T> cut(const Var<T>& stacked) {
     const Index hidden = stacked.shape()[0] / 3;
     return {slice(stacked, 0, 0, hidden), slice(stacked, 0, hidden, 2 * hidden),
