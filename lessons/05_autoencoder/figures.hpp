@@ -40,6 +40,7 @@ inline void draw_hinges(kit::Lesson& lesson, const std::vector<Hinge>& hinges) {
   kit::Sketch sketch({.title = "Three hinges add up to a bent line",
                       .note = "relu(t), 2 relu(t - 1) and 2 relu(t - 2); dashed: t²",
                       .x_label = "t",
+                      .y_label = "f(t)",
                       .axes = true,
                       .equal_scale = false,
                       .shown = {{0, 0}, {3.6, 9}}});
