@@ -15,6 +15,9 @@
 //     N examples, K numbers in a code, L classes
 namespace gradus {
 
+// How many codes are looked at together: in double precision they need memory.
+inline constexpr Index kProbedTogether = 1024;
+
 // A linear map from codes to one score for each class.
 struct LinearProbe {
   Tensor<double> centre;   // (K), the mean code
@@ -57,18 +60,23 @@ LinearProbe fit_linear_probe(const Tensor<T>& codes, const std::vector<Index>& l
   const Tensor<double> targets = one_hot(labels, classes);
   const Tensor<double> shares = mean(targets, {0});
   Tensor<double> centre({k});
-  in_parts(codes, [&](const Tensor<T>& part) { centre += sum(cast<double>(part), {0}) / count; });
+  in_parts(
+      codes, [&](const Tensor<T>& part) { centre += sum(cast<double>(part), {0}) / count; },
+      kProbedTogether);
 
   Tensor<double> covariance({k, k});         // C
   Tensor<double> with_labels({k, classes});  // Z^T Y / N
   Index begin = 0;
-  in_parts(codes, [&](const Tensor<T>& part) {
-    const Tensor<double> z = cast<double>(part) - centre;
-    const Tensor<double> y = slice(targets, 0, begin, begin + part.extent(0)) - shares;
-    covariance += matmul_tn(z, z) / count;
-    with_labels += matmul_tn(z, y) / count;
-    begin += part.extent(0);
-  });
+  in_parts(
+      codes,
+      [&](const Tensor<T>& part) {
+        const Tensor<double> z = cast<double>(part) - centre;
+        const Tensor<double> y = slice(targets, 0, begin, begin + part.extent(0)) - shares;
+        covariance += matmul_tn(z, z) / count;
+        with_labels += matmul_tn(z, y) / count;
+        begin += part.extent(0);
+      },
+      kProbedTogether);
 
   const double variance = sum(covariance * identity<double>(k)).item();  // tr(C)
   if (!(variance > 0)) fail("linear probe: the {} codes are all the same", n);
@@ -87,12 +95,15 @@ double accuracy(const LinearProbe& probe, const Tensor<T>& codes,
          labels.size());
   Index right = 0;
   Index at = 0;
-  in_parts(codes, [&](const Tensor<T>& part) {
-    for (Index guess : argmax(probe.scores(part))) {
-      if (guess == labels[at]) ++right;
-      ++at;
-    }
-  });
+  in_parts(
+      codes,
+      [&](const Tensor<T>& part) {
+        for (Index guess : argmax(probe.scores(part))) {
+          if (guess == labels[at]) ++right;
+          ++at;
+        }
+      },
+      kProbedTogether);
   return static_cast<double>(right) / static_cast<double>(n);
 }
 
