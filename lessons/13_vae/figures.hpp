@@ -93,8 +93,9 @@ inline void draw_two_clouds(kit::Lesson& lesson, const TwoImages& images, double
                                  {best, 0.6, "the best"},
                                  {0.5, 0, "too close"}};
   kit::Sketch sketch({.title = "Two clouds, as far apart as it pays",
-                      .note = "blue: where z is for the white image, orange: for the black one; "
-                              "dashed: the prior",
+                      .note =
+                          "blue: where z is for the white image, orange: for the black one, each "
+                          "at half its height; dashed: the prior",
                       .x_label = "z",
                       .equal_scale = false,
                       .shown = {{-kEnd, 0}, {2 * kEnd, 2.6}}});
@@ -116,8 +117,9 @@ inline void draw_two_clouds(kit::Lesson& lesson, const TwoImages& images, double
     sketch.line(kit::curve(-kEnd, kEnd, [&](double z) { return base + normal(z, 0, 1); }),
                 {.dashed = true});
     sketch.text({kEnd + 0.1, base + 0.32},
-                fmt::format("{}: m = {:.2f}, s = {:.2f}", row.words, row.r * s, s), {},
-                kit::Align::kLeft);
+                fmt::format("{}: r = {:.2f}, m = {:.2f}, s = {:.2f}", row.words, row.r, row.r * s,
+                            s),
+                {}, kit::Align::kLeft);
     sketch.text({kEnd + 0.1, base + 0.14},
                 fmt::format("-reconstruction {:.3f}", -images.reconstruction(row.r)), {},
                 kit::Align::kLeft);
@@ -287,8 +289,9 @@ inline void draw_clouds(kit::Lesson& lesson, const Vae<float>& vae, const Tensor
   constexpr double kEnd = 4.1;
   constexpr double kRadius = 2;  // of the ellipses, in standard deviations
   kit::Sketch sketch({.title = "Clouds of images, and what the prior asks for",
-                      .note = "ellipses: q(z|x) of 3 images a class, to 2 s; grey: a draw for each "
-                              "of 1,000 images",
+                      .note =
+                          "ellipses: q(z|x) of 3 images a class, to 2 s; grey: a draw for each of "
+                          "1,000 images; dashed: shares of N(0, I)",
                       .x_label = "z1",
                       .y_label = "z2",
                       .axes = true,
@@ -304,10 +307,10 @@ inline void draw_clouds(kit::Lesson& lesson, const Vae<float>& vae, const Tensor
   sketch.dots(dots, {.hue = -1, .width = 0.15});
   for (double radius : {1.0, 2.0, 3.0}) {
     sketch.line(kit::ellipse({0, 0}, {radius, 0}, {0, radius}), {.dashed = true});
-    const double corner = radius * std::sqrt(0.5) + 0.08;
-    sketch.text({corner, -corner},
-                fmt::format("{:.0f} % of N(0, I)", 100 * (1 - std::exp(-0.5 * radius * radius))),
-                {}, kit::Align::kLeft);
+    const double corner = -radius * std::sqrt(0.5) - 0.08;
+    sketch.text({corner, corner},
+                fmt::format("{:.0f} %", 100 * (1 - std::exp(-0.5 * radius * radius))), {},
+                kit::Align::kRight);
   }
   const nn::Normal<float> q = vae.encode(first(1000, data.test_images));
   const Tensor<float> means = q.mean.value();
