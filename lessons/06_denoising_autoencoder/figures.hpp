@@ -106,6 +106,7 @@ inline void draw_gains(kit::Lesson& lesson, const std::vector<Gain>& gains, Inde
 // The errors after some steps of iterating the denoiser.
 struct Walk {
   std::vector<double> steps, to_clean, to_nearest;
+  double from_clean_to_nearest;
 };
 
 inline void draw_walk(kit::Lesson& lesson, const Walk& walk) {
@@ -115,7 +116,8 @@ inline void draw_walk(kit::Lesson& lesson, const Walk& walk) {
              .note = "200 test images with Gaussian noise of standard deviation 1/2",
              .x_label = "how often the network was applied",
              .y_label = "mean squared distance, per pixel",
-             .log_x = true},
+             .log_x = true,
+             .levels = {{"clean to nearest", walk.from_clean_to_nearest}}},
             {{.label = "to the clean image", .x = walk.steps, .y = walk.to_clean, .mark = kMark},
              {.label = "to the nearest training image",
               .x = walk.steps,

@@ -155,6 +155,11 @@ void learn_circle(kit::Lesson& lesson) {
   train_toy(lesson, "training, circle", model, ring(1, 256), kVariance, 3000, rng);
   const Tensor<float> seen = concatenate(std::vector{ring(0.2, 8), ring(0.7, 16), ring(1.5, 24)});
   draw_field(lesson, seen, model(seen).value(), kVariance);
+  const Tensor<float> from_inside = model(ring(0.2, 90)).value();
+  const Tensor<float> radii = sqrt(sum(square(from_inside), {1}));
+  lesson.report("circle_network_from_0.2", mean(radii).item(), "");
+  lesson.check("circle_answer_from_0.2", circle_answer(0.2, kVariance), "",
+               Expected{0.6977746580, 1e-9});
   lesson.check("circle_excess", circle_excess(model, kVariance), "", kit::between(0, 6e-4));
 }
 
@@ -349,20 +354,30 @@ void see_no_clean_image(kit::Lesson& lesson, const kit::ImageData& data, Index s
 
 // ---- The training images as a denoiser ---------------------------------------------------------
 
-// The best denoiser of the training images, on these and on new ones.
-void recall_images(kit::Lesson& lesson, const kit::ImageData& data) {
-  const auto error = [&](const Tensor<float>& images, double s) {
-    const Tensor<float> x = first(500, images);
-    Rng rng = noise_of_tests(lesson);
-    const Tensor<float> seen = add_gaussian_noise(x, s, rng);
-    return mean(square(recall(data.train_images, seen, s * s) - x)).item();
+// The best denoiser of the training images, on these and on new ones, beside the best affine map
+// and the network on the same new ones.
+void recall_images(kit::Lesson& lesson, const DenoisingAutoencoder<float>& model,
+                   const Baselines& baselines, const kit::ImageData& data) {
+  const auto report = [&](const std::string& name, const Tensor<float>& answers,
+                          const Tensor<float>& x) {
+    const double error = mean(square(answers - x)).item();
+    lesson.report(name, error, "per pixel");
+    lesson.report(name + "_db", psnr(error), "dB");
   };
-  const double known = error(data.train_images, kNoise);
-  const double fresh = error(data.test_images, kNoise);
-  lesson.report("recall_train", known, "per pixel");
-  lesson.report("recall_test", fresh, "per pixel");
-  lesson.report("recall_test_db", psnr(fresh), "dB");
-  lesson.report("recall_test_0.25", error(data.test_images, 0.25), "per pixel");
+  const Tensor<float> old = first(500, data.train_images);
+  Rng rng = noise_of_tests(lesson);
+  report("recall_train",
+         recall(data.train_images, add_gaussian_noise(old, kNoise, rng), kNoise * kNoise), old);
+
+  const Tensor<float> fresh = first(500, data.test_images);
+  for (double s : {kNoise, 0.25}) {
+    Rng same = noise_of_tests(lesson);
+    const Tensor<float> seen = add_gaussian_noise(fresh, s, same);
+    const AffineFilter filter = best_affine(gaussian(s), baselines.of);
+    report(fmt::format("recall_test_{}", s), recall(data.train_images, seen, s * s), fresh);
+    report(fmt::format("wiener_same_500_{}", s), cast<float>(filter(cast<double>(seen))), fresh);
+    report(fmt::format("network_same_500_{}", s), model(seen).value(), fresh);
+  }
 }
 
 // ---- Iterating ---------------------------------------------------------------------------------
@@ -375,7 +390,11 @@ void iterate(kit::Lesson& lesson, const DenoisingAutoencoder<float>& model, cons
   Tensor<float> image = noise.spoil(x, rng);
   const Index shown = std::min<Index>(5, x.extent(0));
   Tensor<float> dream = 0.5f + 0.5f * rng.normal<float>({shown, x.extent(1)});
-  Walk walk;
+  Walk walk{.steps = {},
+            .to_clean = {},
+            .to_nearest = {},
+            .from_clean_to_nearest = distance_to_nearest(data.train_images, x)};
+  lesson.report("walk_from_clean_to_nearest", walk.from_clean_to_nearest, "per pixel");
   std::vector<Row> rows;
   for (int step = 0; step <= 50; ++step) {
     if (step == 0 || step == 1 || step == 2 || step == 5 || step == 10 || step == 20 ||
@@ -577,7 +596,7 @@ void run(kit::Lesson& lesson) {
   draw_denoised(lesson, model, noise, error, baselines, data);
   compare_with_filter(lesson, model, error, baselines, data);
   estimate_error(lesson, model, noise, error, data);
-  recall_images(lesson, data);
+  recall_images(lesson, model, baselines, data);
   iterate(lesson, model, noise, data);
 
   const Index an_epoch = (data.train_images.extent(0) + kBatch - 1) / kBatch;
