@@ -42,17 +42,14 @@ inline Tensor<double> one_hot(const std::vector<Index>& labels, Index classes) {
   return result;
 }
 
-// Fits the probe by ridge regression on the one-hot labels Y: with centred codes and labels and
-// a = ridge tr(C) / K, where C is the codes' covariance (with 1/N),
-//     W = argmin  1/N |Y - Z W|^2 + a |W|^2  =  (C + a I)^-1 Z^T Y / N
-// so that `ridge` means the same whatever the scale of the codes. Throws Error when there is not
-// one label for each code (N, K), or one is not from 0 to classes - 1; when no code differs from
-// another; and, as cholesky does, when C + a I is not positive definite.
-template <class T>
-LinearProbe fit_linear_probe(const Tensor<T>& codes, const std::vector<Index>& labels,
-                             Index classes, double ridge) {
-  const Index n = codes.extent(0);
-  const Index k = codes.extent(1);
+// The same as fit_linear_probe, below, for the codes that `encode` makes of examples (N, ...): a
+// part of them at a time, so that all codes need not be in memory together. Each example is encoded
+// twice.
+template <class T, class Encode>
+LinearProbe fit_linear_probe_to(const Tensor<T>& examples, const Encode& encode,
+                                const std::vector<Index>& labels, Index classes, double ridge) {
+  const Index n = examples.extent(0);
+  const Index k = encode(slice(examples, 0, 0, std::min<Index>(1, n))).extent(1);
   if (std::ssize(labels) != n || n == 0)
     fail("linear probe: {} codes and {} labels: it needs one label for each, and at least one", n,
          labels.size());
@@ -61,16 +58,17 @@ LinearProbe fit_linear_probe(const Tensor<T>& codes, const std::vector<Index>& l
   const Tensor<double> shares = mean(targets, {0});
   Tensor<double> centre({k});
   in_parts(
-      codes, [&](const Tensor<T>& part) { centre += sum(cast<double>(part), {0}) / count; },
+      examples,
+      [&](const Tensor<T>& part) { centre += sum(cast<double>(encode(part)), {0}) / count; },
       kProbedTogether);
 
   Tensor<double> covariance({k, k});         // C
   Tensor<double> with_labels({k, classes});  // Z^T Y / N
   Index begin = 0;
   in_parts(
-      codes,
+      examples,
       [&](const Tensor<T>& part) {
-        const Tensor<double> z = cast<double>(part) - centre;
+        const Tensor<double> z = cast<double>(encode(part)) - centre;
         const Tensor<double> y = slice(targets, 0, begin, begin + part.extent(0)) - shares;
         covariance += matmul_tn(z, z) / count;
         with_labels += matmul_tn(z, y) / count;
@@ -82,6 +80,19 @@ LinearProbe fit_linear_probe(const Tensor<T>& codes, const std::vector<Index>& l
   if (!(variance > 0)) fail("linear probe: the {} codes are all the same", n);
   const double a = ridge * variance / static_cast<double>(k);
   return {centre, solve_spd(covariance + a * identity<double>(k), with_labels), shares};
+}
+
+// Fits the probe by ridge regression on the one-hot labels Y: with centred codes and labels and
+// a = ridge tr(C) / K, where C is the codes' covariance (with 1/N),
+//     W = argmin  1/N |Y - Z W|^2 + a |W|^2  =  (C + a I)^-1 Z^T Y / N
+// so that `ridge` means the same whatever the scale of the codes. Throws Error when there is not
+// one label for each code (N, K), or one is not from 0 to classes - 1; when no code differs from
+// another; and, as cholesky does, when C + a I is not positive definite.
+template <class T>
+LinearProbe fit_linear_probe(const Tensor<T>& codes, const std::vector<Index>& labels,
+                             Index classes, double ridge) {
+  const auto as_they_are = [](const Tensor<T>& part) { return part; };
+  return fit_linear_probe_to(codes, as_they_are, labels, classes, ridge);
 }
 
 // The share of codes (N, K) whose largest score is that of their label. Throws Error when there is

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tensor/elementwise.hpp"
+#include "tensor/layout.hpp"
 #include "tensor/random.hpp"
 
 namespace gradus {
@@ -72,6 +74,21 @@ TEST(LinearProbe, DependsOnNoScalePlaceOrRepetition) {
   EXPECT_LT(distance(fit_linear_probe(other, labels, 3, 1e-2).scores(other)), 1e-12);
   const Tensor<double> both = concatenate(std::vector{codes, codes});
   EXPECT_LT(distance(fit_linear_probe(both, twice, 3, 1e-2).scores(codes)), 1e-12);
+}
+
+// In several parts: the codes of examples, encoded as they are needed, give the same probe as the
+// codes themselves.
+TEST(LinearProbe, IsTheSameForCodesThatAreComputedOnTheWay) {
+  Rng rng(5);
+  const Tensor<double> x = rng.normal<double>({2500, 3});
+  const std::vector<Index> labels = rng.integers(2500, 4);
+  const auto encode = [](const Tensor<double>& part) {
+    return concatenate(std::vector{square(part), part * 2.0}, 1);
+  };
+  const LinearProbe of_codes = fit_linear_probe(encode(x), labels, 4, 0.1);
+  const LinearProbe of_examples = fit_linear_probe_to(x, encode, labels, 4, 0.1);
+  EXPECT_EQ(of_examples.weights.to_vector(), of_codes.weights.to_vector());
+  EXPECT_EQ(of_examples.centre.to_vector(), of_codes.centre.to_vector());
 }
 
 // Three clusters in the plane, far apart, of 5,000 codes.
