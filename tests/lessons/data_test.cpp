@@ -83,6 +83,8 @@ TEST_F(LessonData, ThatIsOfNoUseIsRefusedBeforeTheWork) {
   expect_refusal("05_autoencoder", narrow, "32 numbers");
   expect_refusal("06_denoising_autoencoder", few, "batches of 128");
   expect_refusal("06_denoising_autoencoder", equal, "images that differ");
+  expect_refusal("07_sparse_autoencoder", few, "batches of 128");
+  expect_refusal("07_sparse_autoencoder", equal, "images that differ");
   expect_refusal("13_vae", pixel, "one pixel wide");
   expect_refusal("13_vae", narrow, "one pixel wide");
 }
@@ -97,6 +99,7 @@ TEST_F(LessonData, ThatIsSmallIsOfUse) {
   expect_use("04_linear_autoencoder", write_noise(200, 5, 5));
   expect_use("05_autoencoder", write_equal(200));
   expect_use("06_denoising_autoencoder", write_noise(200, 5, 1));
+  expect_use("07_sparse_autoencoder", write_noise(200, 5, 1));
   expect_use("13_vae", write_noise(1, 1, 5));
   expect_use("13_vae", write_noise(10, 2, 2));
 }
