@@ -5,6 +5,7 @@
 #include "autograd/layout.hpp"
 #include "autograd/matmul.hpp"
 #include "autograd/record.hpp"
+#include "tensor/error.hpp"
 
 namespace gradus {
 
@@ -26,6 +27,7 @@ template <class T> Var<T> fold(const Var<T>& x, const Window& window, const Shap
 
 template <class T> Var<T> kernel_rows(const Var<T>& kernel) {
   const Shape& shape = kernel.shape();
+  if (shape.rank() != 4) fail("kernel_rows: kernel {}: it must be (O, C, K, K)", shape);
   return reshape(permute(kernel, {0, 2, 3, 1}), {shape[0], shape[2] * shape[3] * shape[1]});
 }
 

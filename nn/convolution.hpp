@@ -12,9 +12,10 @@
 // and reordered when they are used.
 namespace gradus::nn {
 
-// Of how many products a number that a convolution gives is the sum: those of C channels of K x K
-// pixels; and in how many a number that it is given takes part: with steps of s pixels, a pixel is
-// seen from K^2 / s^2 places on average, by each of the `out` kernels.
+// A number that comes out is a sum of C K^2 products: `in` channels of K x K pixels. A number that
+// goes in takes part in O K^2 / s^2 products on average: with steps of s pixels, K^2 / s^2 windows
+// see a pixel, and each of the `out` kernels takes one product there. Throws Error as
+// Window::check does.
 inline Fan fan_of_conv2d(Index in, Index out, const Window& window) {
   window.check();
   const double size = static_cast<double>(window.size);
@@ -67,9 +68,9 @@ template <class T> class ConvTranspose2d {
                                                    fan(in, out, window, init), init, rng)),
         bias(name + ".bias", initial_bias<T>(out, fan(in, out, window, init).in, init, rng)) {}
 
-  // (N, H', W', in) -> (N, H, W, out), where of the extents with H' and W' places of the window the
-  // least are taken (PyTorch's output_padding of 0). Throws Error, naming the layer, when x does
-  // not fit.
+  // (N, H', W', in) -> (N, H, W, out), with the least extents that have H' and W' places of the
+  // window (PyTorch's output_padding of 0). Throws Error, naming the layer, when x has another rank
+  // or other channels; and, as conv2d_transpose does, when no image has so many places.
   Var<T> operator()(const Var<T>& x) const {
     require_maps(x.shape());
     return (*this)(x, window.least_extent(x.shape()[1]), window.least_extent(x.shape()[2]));

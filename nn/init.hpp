@@ -50,11 +50,13 @@ template <class T> Tensor<T> random_orthogonal(Index n, Rng& rng) {
   double* const rows = q.mutable_data();
   for (Index i = 0; i < n; ++i) {
     double* const row = rows + i * n;
-    for (int round = 0; round < 2; ++round)
-      for (const double* above = rows; above < row; above += n) {
+    for (int round = 0; round < 2; ++round) {
+      for (Index k = 0; k < i; ++k) {
+        const double* const above = rows + k * n;
         const double length = std::inner_product(row, row + n, above, 0.0);
         for (Index j = 0; j < n; ++j) row[j] -= length * above[j];
       }
+    }
     const double norm = std::sqrt(std::inner_product(row, row + n, row, 0.0));
     for (Index j = 0; j < n; ++j) row[j] /= norm;
   }

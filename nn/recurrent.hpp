@@ -23,14 +23,15 @@
 //     N sequences in a batch, I numbers in an input, H in a state
 namespace gradus::nn {
 
-// One thing for each gate. Of an input it is what it says to them, W x and the biases: (N, H) each.
+// One for each gate: of an input, the sums W x + b (N, H), to which the state's are still to be
+// added; of the weights, each gate's own rows. (c_n is in none of them: r multiplies it.)
 template <class T> struct Gates {
   Var<T> r;
   Var<T> z;
   Var<T> n;
 };
 
-// What two parts of an input say together.
+// The sums of an input that comes in two parts.
 template <class T> Gates<T> operator+(const Gates<T>& a, const Gates<T>& b) {
   return {a.r + b.r, a.z + b.z, a.n + b.n};
 }
@@ -57,14 +58,14 @@ template <class T> class GruCell {
     candidate_bias_ = c.n;
   }
 
-  // What an input says to the gates: (N, I) -> (N, H) each. Throws Error when x does not fit.
+  // The sums of an input: (N, I) -> (N, H) each. Throws Error when x does not fit.
   Gates<T> gates(const Var<T>& x) const {
     if (x.shape().rank() != 2 || x.shape()[1] != inputs())
       fail("{}: expects inputs (N, {}), but was given {}", name_, inputs(), x.shape());
     return gates_of_part(x, 0);
   }
 
-  // What a part of an input says, its numbers from `begin` on, (N, n): the parts' gates are to be
+  // The sums of a part of an input, its numbers from `begin` on, (N, n): the parts' sums are to be
   // added. The biases come with the part at 0. Throws Error when x does not fit.
   Gates<T> gates_of_part(const Var<T>& x, Index begin) const {
     if (x.shape().rank() != 2 || begin < 0 || x.shape()[1] > inputs() - begin)
@@ -72,16 +73,17 @@ template <class T> class GruCell {
            x.shape(), begin);
 
     const Index end = begin + x.shape()[1];
-    auto says = [this, &x, begin, end](const Var<T>& weight) {
-      const bool whole = begin == 0 && end == inputs();
-      return matmul_nt(x, whole ? weight : slice(weight, 1, begin, end));
+    const bool whole = begin == 0 && end == inputs();
+    auto product = [&x, whole, begin, end](const Var<T>& weight) {
+      if (whole) return matmul_nt(x, weight);
+      return matmul_nt(x, slice(weight, 1, begin, end));
     };
-    const Gates<T> products = {says(weight_ih_.r), says(weight_ih_.z), says(weight_ih_.n)};
+    const Gates<T> products = {product(weight_ih_.r), product(weight_ih_.z), product(weight_ih_.n)};
     return begin == 0 ? products + bias_ : products;
   }
 
-  // The next state, from what the input says and the state h, (N, H). Throws Error when the shapes
-  // are not the same.
+  // The next state (N, H), from the sums of the input and the state h before it. Throws Error
+  // unless h and each of the gates are (N, H).
   Var<T> operator()(const Gates<T>& x, const Var<T>& h) const {
     const Index hidden = weight_hh_.r.shape()[1];
     for (const Var<T>* gate : {&x.r, &x.z, &x.n})

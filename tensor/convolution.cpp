@@ -14,7 +14,7 @@
 namespace gradus {
 namespace {
 bool fits(const Window& window, Index extent) {
-  return extent >= 1 && window.size <= extent + 2 * window.padding;
+  return extent >= 1 && window.size - 2 * window.padding <= extent;
 }
 
 // What one row of pixels in a window has in common with the image is a run of numbers that are
@@ -131,6 +131,7 @@ template <class T> void add_runs(const Runs& runs, const T* rows, T* images) {
     for (Index first = 0; first < apart; ++first) {
       for (Index k = first; k < runs.count; k += apart) {
         const T* from = rows + runs.in_rows + k * runs.rows_step;
+        // No other pointer sees these numbers (__restrict): the compiler may add several at a time.
         T* __restrict to = images + runs.in_images + k * runs.images_step;
         for (Index i = 0; i < length; ++i) to[i] += from[i];
       }
@@ -144,11 +145,12 @@ void require_places(const Shape& maps, const Window& window, Index extent, Index
 
   const Index least = std::max<Index>(1, window.least_extent(places));
   const Index most = window.least_extent(places) + window.stride - 1;
+  const bool none = places < 1 || most < least;
   fail(
       "conv2d_transpose: maps {} to an extent of {}, with a window of {}: {} places are those of "
       "{}",
       maps, extent, window, places,
-      most < least ? "no extent at all" : fmt::format("extents from {} to {}", least, most));
+      none ? "no extent at all" : fmt::format("extents from {} to {}", least, most));
 }
 
 void require_kernel(const char* operation, const Shape& kernel, const Window& window) {

@@ -34,9 +34,9 @@ struct Window {
   Index places(Index extent) const;
 
   // The least extent along which it has so many places: (places - 1) s + K - 2 p. The stride - 1
-  // next ones have as many: the last pixels are then in no window. (What an extent has above the
-  // least one is PyTorch's output_padding.) Not positive where the padding holds all places. Throws
-  // Error when there are more than 2^40.
+  // next ones have as many: what lies last, padding first and then pixels, is in no window. (What
+  // an extent has above the least one is PyTorch's output_padding.) Not positive where the padding
+  // holds all places. Throws Error when there are more than 2^40 places.
   Index least_extent(Index places) const;
 };
 

@@ -33,7 +33,11 @@ inline constexpr Index kTogether = 1024;
 //     and its variance                 v2 x^2 + v1 x + v0.
 struct Noise {
   std::string name;
-  double q, c, v2, v1, v0;
+  double q;
+  double c;
+  double v2;
+  double v1;
+  double v0;
   std::function<Tensor<float>(const Tensor<float>&, Rng&)> spoil;
 };
 
@@ -207,33 +211,31 @@ inline Tensor<float> recall(const Tensor<float>& training, const Tensor<float>& 
                             double s2) {
   const Index m = spoiled.extent(0);
   Tensor<float> top = full<float>({m, 1}, -HUGE_VALF);  // the largest exponent so far
-  Tensor<float> weights({m, 1});                        // their sum
-  Tensor<float> images(spoiled.shape());                // the weighted sum of images
+  Tensor<float> weight_sum({m, 1});
+  Tensor<float> image_sum(spoiled.shape());  // of images times weights
   in_parts(training, [&](const Tensor<float>& x) {
     const Tensor<float> exponents =
         (matmul_nt(spoiled, x) - 0.5f * sum(square(x), {1})) / static_cast<float>(s2);
     const Tensor<float> new_top = maximum(top, max(exponents, {1}, true));
-    const Tensor<float> shrunk = exp(top - new_top);
-    const Tensor<float> w = exp(exponents - new_top);
-    weights = shrunk * weights + sum(w, {1}, true);
-    images = shrunk * images + matmul(w, x);
+    const Tensor<float> shrunk = exp(top - new_top);  // what the sums so far shrink by, (M, 1)
+    const Tensor<float> weights = exp(exponents - new_top);
+    weight_sum = shrunk * weight_sum + sum(weights, {1}, true);
+    image_sum = shrunk * image_sum + matmul(weights, x);
     top = new_top;
   });
-  return images / weights;
+  return image_sum / weight_sum;
 }
 
-// The mean over images y (M, D) of the squared distance to the nearest training image, per pixel.
+// The mean over images y (M, D) of the squared distance to the nearest training image x, per pixel:
+// |y - x|^2 = |y|^2 - 2 (y x - |x|^2 / 2), so that it is the x with the largest bracket.
 inline double distance_to_nearest(const Tensor<float>& training, const Tensor<float>& images) {
-  const Index n = images.extent(0);
-  std::vector<double> least(n, HUGE_VAL);
+  Tensor<float> largest = full<float>({images.extent(0)}, -HUGE_VALF);  // bracket so far
   in_parts(training, [&](const Tensor<float>& x) {
-    // |y - x|^2 = |y|^2 - 2 (y x - |x|^2 / 2)
-    const Tensor<float> nearest =
-        max(matmul_nt(images, x) - 0.5f * sum(square(x), {1}), {1});  // (M)
-    const Tensor<float> squares = sum(square(images), {1});
-    for (Index i = 0; i < n; ++i)
-      least[i] = std::min(least[i], double(squares(i)) - 2 * double(nearest(i)));
+    const Tensor<float> brackets = matmul_nt(images, x) - 0.5f * sum(square(x), {1});  // (M, part)
+    largest = maximum(largest, max(brackets, {1}));
   });
+  const Tensor<double> squares = cast<double>(sum(square(images), {1}));  // |y|^2, (M)
+  const Tensor<double> least = squares - 2.0 * cast<double>(largest);
   double total = 0;
   for (double d : least) total += d;
   return total / static_cast<double>(images.size());

@@ -42,7 +42,7 @@ template <class Model> double two_points_excess(const Model& r, double s2) {
   double total = 0;
   for (Index i = 0; i <= kSteps; ++i) {
     const double off = answers(i, 0) - two_points_answer(x(i, 0), s2);
-    total += two_points_density(x(i, 0), s2) * off * off * 10.0 / kSteps;
+    total += two_points_density(x(i, 0), s2) * off * off * 10.0 / kSteps;  // 10 / kSteps: the step
   }
   return total;
 }

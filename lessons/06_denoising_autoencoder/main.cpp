@@ -190,11 +190,14 @@ kit::History train(kit::Lesson& lesson, DenoisingAutoencoder<float>& model, cons
   return training.history();
 }
 
-// A model that is trained beside it, for half as many steps, from the same start.
-class Beside {
+// What the answers of a model are compared with: the image itself, or another spoiled copy of it.
+enum class Targets { kClean, kNoisy };
+
+// A model that is trained beside the main one, for half as many steps, from the same start.
+class SideModel {
  public:
-  Beside(kit::Lesson& lesson, const std::string& label, const Noise& noise,
-         const kit::ImageData& data, Index steps, bool noisy_targets = false)
+  SideModel(kit::Lesson& lesson, const std::string& label, const Noise& noise,
+            const kit::ImageData& data, Index steps, Targets targets = Targets::kClean)
       : noise_(noise),
         rng_(lesson.options().seed + 2),
         model_(data.train_images.extent(1), kHidden, kCode, rng_) {
@@ -203,7 +206,7 @@ class Beside {
     for (const Tensor<float>& x : progress.minibatches(data.train_images, kBatch, rng_)) {
       adam.options.learning_rate = cosine_schedule(kRate, progress.done(), steps);
       const Tensor<float> spoiled = noise.spoil(x, rng_);
-      const Tensor<float> target = noisy_targets ? noise.spoil(x, rng_) : x;
+      const Tensor<float> target = targets == Targets::kNoisy ? noise.spoil(x, rng_) : x;
       Tape<float> tape;
       tape.backward(mean(denoising_loss(model_, spoiled, target)));
       adam.step();
@@ -346,7 +349,8 @@ void estimate_error(kit::Lesson& lesson, const DenoisingAutoencoder<float>& mode
 
 // Trained to turn one noisy image into another one of the same clean image.
 void see_no_clean_image(kit::Lesson& lesson, const kit::ImageData& data, Index steps) {
-  const Beside model(lesson, "noisy targets", gaussian(kNoise), data, steps, true);
+  const SideModel model(lesson, "noisy targets", gaussian(kNoise), data, steps, Targets::kNoisy);
+  if (lesson.interrupted()) return;
   const double error = model.error(lesson, data);
   lesson.report("noisy_targets", error, "per pixel");
   lesson.report("noisy_targets_db", psnr(error), "dB");
@@ -382,11 +386,24 @@ void recall_images(kit::Lesson& lesson, const DenoisingAutoencoder<float>& model
 
 // ---- Iterating ---------------------------------------------------------------------------------
 
+// After how many applications the images are measured, and whether they are shown, too.
+struct Stop {
+  int step;
+  bool shown;
+};
+
+constexpr Stop kStops[] = {{0, true},  {1, true},   {2, true}, {5, false},
+                           {10, true}, {20, false}, {50, true}};
+
+Tensor<float> applied(const DenoisingAutoencoder<float>& model, Tensor<float> x, int times) {
+  for (int i = 0; i < times; ++i) x = model(x).value();
+  return x;
+}
+
 // Applies the model again and again, to test images with noise and to nothing but noise.
 void iterate(kit::Lesson& lesson, const DenoisingAutoencoder<float>& model, const Noise& noise,
-             const kit::ImageData& data) {
+             const kit::ImageData& data, Rng& rng) {
   const Tensor<float> x = first(200, data.test_images);
-  Rng rng = noise_of_tests(lesson);
   Tensor<float> image = noise.spoil(x, rng);
   const Index shown = std::min<Index>(5, x.extent(0));
   Tensor<float> dream = 0.5f + 0.5f * rng.normal<float>({shown, x.extent(1)});
@@ -395,34 +412,37 @@ void iterate(kit::Lesson& lesson, const DenoisingAutoencoder<float>& model, cons
             .to_nearest = {},
             .from_clean_to_nearest = distance_to_nearest(data.train_images, x)};
   lesson.report("walk_from_clean_to_nearest", walk.from_clean_to_nearest, "per pixel");
+
   std::vector<Row> rows;
-  for (int step = 0; step <= 50; ++step) {
-    if (step == 0 || step == 1 || step == 2 || step == 5 || step == 10 || step == 20 ||
-        step == 50) {
-      const double to_clean = mean(square(image - x)).item();
-      const double to_nearest = distance_to_nearest(data.train_images, image);
-      lesson.report(fmt::format("walk_{}_to_clean", step), to_clean, "per pixel");
-      lesson.report(fmt::format("walk_{}_to_nearest", step), to_nearest, "per pixel");
-      if (step > 0) {
-        walk.steps.push_back(step);
-        walk.to_clean.push_back(to_clean);
-        walk.to_nearest.push_back(to_nearest);
-      }
-      if (step != 5 && step != 20)
-        rows.push_back({step == 0 ? "seen" : fmt::format("after {}", step),
-                        concatenate(std::vector{first(shown, image), dream})});
+  int done = 0;
+  for (const Stop& stop : kStops) {
+    image = applied(model, image, stop.step - done);
+    dream = applied(model, dream, stop.step - done);
+    done = stop.step;
+
+    const double to_clean = mean(square(image - x)).item();
+    const double to_nearest = distance_to_nearest(data.train_images, image);
+    lesson.report(fmt::format("walk_{}_to_clean", done), to_clean, "per pixel");
+    lesson.report(fmt::format("walk_{}_to_nearest", done), to_nearest, "per pixel");
+    if (done > 0) {  // the figure's axis is logarithmic
+      walk.steps.push_back(done);
+      walk.to_clean.push_back(to_clean);
+      walk.to_nearest.push_back(to_nearest);
     }
-    image = model(image).value();
-    dream = model(dream).value();
+    if (!stop.shown) continue;
+    const std::string caption = done == 0 ? "seen" : fmt::format("after {}", done);
+    rows.push_back({caption, concatenate(std::vector{first(shown, image), dream})});
   }
   draw_walk(lesson, walk);
   draw_rows(lesson, "iterated", "Applied again and again, it loses the details",
             "left: test images with noise; right: nothing but noise", rows, data);
+}
 
+// How far the model's Jacobian at noisy test images is from symmetric.
+void measure_asymmetry(kit::Lesson& lesson, const DenoisingAutoencoder<float>& model,
+                       const Noise& noise, const kit::ImageData& data, Rng& rng) {
+  const Tensor<float> seen = noise.spoil(first(10, data.test_images), rng);
   double total = 0;
-  constexpr Index kImages = 10;
-  const Tensor<float> some = first(kImages, data.test_images);
-  const Tensor<float> seen = noise.spoil(some, rng);
   for (Index i = 0; i < seen.extent(0); ++i)
     total += asymmetry(jacobian(model, slice(seen, 0, i, i + 1)));
   lesson.report("jacobian_asymmetry", total / static_cast<double>(seen.extent(0)), "");
@@ -431,7 +451,7 @@ void iterate(kit::Lesson& lesson, const DenoisingAutoencoder<float>& model, cons
 // ---- Other kinds of noise ----------------------------------------------------------------------
 
 // What the model for masked images makes of images that are whole.
-void show_whole_images(kit::Lesson& lesson, const Beside& masked, const kit::ImageData& data) {
+void show_whole_images(kit::Lesson& lesson, const SideModel& masked, const kit::ImageData& data) {
   for (const double brightness : {1.0, 0.5}) {
     double total = 0;
     in_parts(
@@ -445,21 +465,23 @@ void show_whole_images(kit::Lesson& lesson, const Beside& masked, const kit::Ima
   }
 }
 
-// A model that knows a kind of noise, and the error of the best affine map for that noise.
+// A model that knows a kind of noise, against the best affine map for that noise.
 struct Contest {
-  std::string name, shown;  // in results.json and in the figure
-  const Beside& beside;
-  double affine;
+  std::string name;     // in results.json
+  std::string caption;  // in the figure
+  const SideModel& model;
+  double affine;        // the map's error per pixel,
+  double known_affine;  // and what it is for all of Fashion-MNIST
+  double least_gain;    // by how many decibels the model is better, at least
 };
 
 // The errors of both, and of what is seen.
-Gain compare(kit::Lesson& lesson, const Contest& contest, const kit::ImageData& data,
-             double known_affine, double least_gain) {
-  const auto& [name, shown, beside, affine] = contest;
+Gain compare(kit::Lesson& lesson, const Contest& contest, const kit::ImageData& data) {
+  const auto& [name, caption, model, affine, known_affine, least_gain] = contest;
   const bool full = data.is_full_fashion_mnist();
   const bool trained = full && lesson.options().epochs >= kEpochs;
-  const double seen = error_of_noise(beside.noise(), data.test_images);
-  const double net = beside.error(lesson, data);
+  const double seen = error_of_noise(model.noise(), data.test_images);
+  const double net = model.error(lesson, data);
   lesson.report(name + "_seen", seen, "per pixel");
   lesson.report(name + "_seen_db", psnr(seen), "dB");
   lesson.check(name + "_affine", affine, "per pixel", kit::when(full, {known_affine, 5e-7}));
@@ -468,11 +490,11 @@ Gain compare(kit::Lesson& lesson, const Contest& contest, const kit::ImageData& 
   lesson.report(name + "_net_db", psnr(net), "dB");
   lesson.check(name + "_gain", psnr(net) - psnr(affine), "dB",
                kit::when(trained, kit::between(least_gain, 3)));
-  return {shown, psnr(seen), psnr(affine), psnr(net)};
+  return {caption, psnr(seen), psnr(affine), psnr(net)};
 }
 
 // Test images, spoiled in a way, and what the best affine map and a model make of them.
-void add_rows(const kit::Lesson& lesson, std::vector<Row>& rows, const Beside& beside,
+void add_rows(const kit::Lesson& lesson, std::vector<Row>& rows, const SideModel& beside,
               const AffineFilter& affine) {
   Rng rng = noise_of_tests(lesson);
   const Tensor<float> seen = beside.noise().spoil(rows.front().images, rng);
@@ -482,24 +504,43 @@ void add_rows(const kit::Lesson& lesson, std::vector<Row>& rows, const Beside& b
 }
 
 // All four kinds of noise.
-void compare_noise(kit::Lesson& lesson, const Beside& strong, const Baselines& baselines,
+void compare_noise(kit::Lesson& lesson, const SideModel& strong, const Baselines& baselines,
                    const kit::ImageData& data, Index steps) {
-  const Beside weak(lesson, "weak noise", gaussian(0.25), data, steps);
-  const Beside masked(lesson, "masking", masking(0.5), data, steps);
-  const Beside salted(lesson, "salt and pepper", salt_pepper(0.25), data, steps);
+  const SideModel weak(lesson, "weak noise", gaussian(0.25), data, steps);
+  const SideModel masked(lesson, "masking", masking(0.5), data, steps);
+  const SideModel salted(lesson, "salt and pepper", salt_pepper(0.25), data, steps);
+  if (lesson.interrupted()) return;
   const AffineFilter of_masked = best_affine(masked.noise(), baselines.of);
   const AffineFilter of_salted = best_affine(salted.noise(), baselines.of);
   const double masked_error = error_of(of_masked, masked.noise(), data.test_images);
   const double salted_error = error_of(of_salted, salted.noise(), data.test_images);
   // Known by NumPy 1.24.2 in double precision (tests/references/denoising.py).
-  const std::vector<Gain> gains =
-      {compare(lesson, {"gaussian_0.25", "Gaussian 1/4", weak, baselines.wiener_error(0.0625)},
-               data, 0.0112471, -1),
-       compare(lesson, {"gaussian_0.5", "Gaussian 1/2", strong, baselines.wiener_error(0.25)}, data,
-               0.0192124, 0.5),
-       compare(lesson, {"masking_0.5", "masking 1/2", masked, masked_error}, data, 0.0178055, 0.3),
-       compare(lesson, {"salt_pepper_0.25", "salt and pepper 1/4", salted, salted_error}, data,
-               0.0164391, 0.05)};
+  const std::vector<Contest> contests = {{.name = "gaussian_0.25",
+                                          .caption = "Gaussian 1/4",
+                                          .model = weak,
+                                          .affine = baselines.wiener_error(0.0625),
+                                          .known_affine = 0.0112471,
+                                          .least_gain = -1},
+                                         {.name = "gaussian_0.5",
+                                          .caption = "Gaussian 1/2",
+                                          .model = strong,
+                                          .affine = baselines.wiener_error(0.25),
+                                          .known_affine = 0.0192124,
+                                          .least_gain = 0.5},
+                                         {.name = "masking_0.5",
+                                          .caption = "masking 1/2",
+                                          .model = masked,
+                                          .affine = masked_error,
+                                          .known_affine = 0.0178055,
+                                          .least_gain = 0.3},
+                                         {.name = "salt_pepper_0.25",
+                                          .caption = "salt and pepper 1/4",
+                                          .model = salted,
+                                          .affine = salted_error,
+                                          .known_affine = 0.0164391,
+                                          .least_gain = 0.05}};
+  std::vector<Gain> gains;
+  for (const Contest& contest : contests) gains.push_back(compare(lesson, contest, data));
   draw_gains(lesson, gains, steps);
   std::vector<Row> rows = {{"test image", first(10, data.test_images)}};
   add_rows(lesson, rows, masked, of_masked);
@@ -548,15 +589,15 @@ void probe(kit::Lesson& lesson, const std::string& name, const Codes& codes,
 }
 
 // The model for Gaussian noise beside one that saw none, and what needs no training.
-void compare_codes(kit::Lesson& lesson, const Beside& denoising, const Baselines& baselines,
+void compare_codes(kit::Lesson& lesson, const SideModel& denoising, const Baselines& baselines,
                    const kit::ImageData& data, Index steps) {
-  const Beside plain(lesson, "no noise", no_noise(), data, steps);
+  const SideModel plain(lesson, "no noise", no_noise(), data, steps);
   if (lesson.interrupted()) return;
   lesson.report("plain_on_clean", plain.error(lesson, data), "per pixel");
   const double on_noisy =
       error_of(plain.model(), denoising.noise(), data.test_images, noise_of_tests(lesson));
   lesson.report("plain_on_noisy", on_noisy, "per pixel");
-  const auto codes_by = [&](const Beside& beside) {
+  const auto codes_by = [&](const SideModel& beside) {
     return codes_of(lesson, data,
                     [&](const Tensor<float>& x) { return beside.model().encode(x).value(); });
   };
@@ -597,13 +638,15 @@ void run(kit::Lesson& lesson) {
   compare_with_filter(lesson, model, error, baselines, data);
   estimate_error(lesson, model, noise, error, data);
   recall_images(lesson, model, baselines, data);
-  iterate(lesson, model, noise, data);
+  Rng walk_rng = noise_of_tests(lesson);
+  iterate(lesson, model, noise, data, walk_rng);
+  measure_asymmetry(lesson, model, noise, data, walk_rng);
 
   const Index an_epoch = (data.train_images.extent(0) + kBatch - 1) / kBatch;
   const Index steps = lesson.options().epochs * an_epoch / 2;
   lesson.report("steps_of_each_model_beside", static_cast<double>(steps), "steps");
   if (steps == 0) return;
-  const Beside strong(lesson, "Gaussian noise", noise, data, steps);
+  const SideModel strong(lesson, "Gaussian noise", noise, data, steps);
   compare_noise(lesson, strong, baselines, data, steps);
   if (lesson.interrupted()) return;
   see_no_clean_image(lesson, data, steps);

@@ -52,11 +52,14 @@ inline void draw_descent(kit::Lesson& lesson, const std::vector<double>& ista,
                          const std::vector<double>& fista) {
   const auto series = [](const std::string& label, const std::vector<double>& gaps) {
     kit::Series result{.label = label};
-    for (std::size_t i = 0; i < gaps.size(); i += 1 + i / 50) {
-      if (gaps[i] < 1e-9) break;
+    const auto add = [&](std::size_t i) {
       result.x.push_back(static_cast<double>(i + 1));
       result.y.push_back(gaps[i]);
-    }
+    };
+    const auto end = std::find_if(gaps.begin(), gaps.end(), [](double gap) { return gap < 1e-9; });
+    const std::size_t n = end - gaps.begin();
+    for (std::size_t i = 0; i < n; i += 1 + i / 50) add(i);
+    if (n > 0) add(n - 1);
     return result;
   };
   kit::plot(lesson, "descent",
@@ -65,15 +68,18 @@ inline void draw_descent(kit::Lesson& lesson, const std::vector<double>& ista,
              .x_label = "step",
              .y_label = "cost above the least",
              .log_x = true,
-             .log_y = true},
+             .log_y = true,
+             .levels = {{"2e-6", 2e-6}}},
             {series("ISTA", ista), series("FISTA", fista)});
 }
 
-// The star's points (300, 2), and atoms (2, K) that were learned for it and are in use.
-inline void draw_star(kit::Lesson& lesson, const Tensor<double>& x, const Tensor<double>& atoms) {
+// The star's points (300, 2), and atoms (2, K) that were learned for it and are in use, from b (2)
+// on.
+inline void draw_star(kit::Lesson& lesson, const Tensor<double>& x, const Tensor<double>& bias,
+                      const Tensor<double>& atoms) {
   kit::Sketch sketch({.title = "PCA sees a circle; a price finds three directions",
                       .note = "dots: the points; dashed: what their covariance says; arrows: the "
-                              "atoms that were learned",
+                              "atoms that were learned, from b on",
                       .shown = {{-1.7, -0.95}, {1.7, 1.6}}});
   std::vector<kit::Point> points;
   for (Index i = 0; i < x.extent(0); i += 3) points.push_back({x(i, 0), x(i, 1)});
@@ -81,7 +87,8 @@ inline void draw_star(kit::Lesson& lesson, const Tensor<double>& x, const Tensor
   sketch.line(kit::ellipse({0, 0}, {deviation, 0}, {0, deviation}), {.dashed = true});
   sketch.dots(points, {.hue = -1});
   for (Index k = 0; k < atoms.extent(1); ++k)
-    sketch.arrow({0, 0}, {atoms(0, k), atoms(1, k)}, {.hue = 1, .width = 1.5});
+    sketch.arrow({bias(0), bias(1)}, {bias(0) + atoms(0, k), bias(1) + atoms(1, k)},
+                 {.hue = 1, .width = 1.5});
   sketch.draw(lesson, "star");
 }
 
@@ -99,8 +106,7 @@ inline void draw_cheat(kit::Lesson& lesson) {
              .x_label = "length w of the atom",
              .y_label = "least cost",
              .log_x = true,
-             .log_y = true,
-             .levels = {{"w = 1", least_cost(1.3, 1, 0.5)}}},
+             .log_y = true},
             {cost});
 }
 
@@ -241,7 +247,7 @@ inline void draw_sums(kit::Lesson& lesson, const std::vector<Tensor<float>>& row
                       const std::vector<std::string>& captions, const kit::ImageData& data) {
   kit::images(lesson, "sums",
               {.title = "An image as a sum of few atoms",
-               .note = "the mean image, and then the largest 1, 2, 4, ... of 32 code numbers",
+               .note = "b, and then the largest 1, 2, 4, ... of 32 code numbers",
                .columns = rows.front().extent(0),
                .column_captions = captions},
               data.as_images<float>(rows));

@@ -181,6 +181,7 @@ struct StarRun {
   double objective;
   double length;        // of an atom, on average
   Tensor<double> used;  // (2, k), the atoms of the units that are not 0 at every point
+  Tensor<double> bias;  // (2), b
 };
 
 StarRun train_on_star(kit::Lesson& lesson, Index units, bool unit_atoms, Index steps,
@@ -205,7 +206,7 @@ StarRun train_on_star(kit::Lesson& lesson, Index units, bool unit_atoms, Index s
     if (heights(k) > 0) used.push_back(k);
   const Tensor<float> rows = gather_rows(transpose(model.atoms()), used);
   return {mean(cast<double>(model.loss(x).value())).item(), mean(lengths).item(),
-          cast<double>(transpose(rows))};
+          cast<double>(transpose(rows)), cast<double>(model.image_bias())};
 }
 
 // Points along three directions, which PCA cannot tell from any others, and a price can.
@@ -241,7 +242,9 @@ void look_at_star(kit::Lesson& lesson) {
 
   const std::uint64_t seed = lesson.options().seed;
   const StarRun best = train_on_star(lesson, kStarUnits, true, 2000, seed);
-  draw_star(lesson, x, best.used);
+  draw_star(lesson, x, best.bias, best.used);
+  lesson.report("star_bias_1", best.bias(0), "");
+  lesson.report("star_bias_2", best.bias(1), "");
   lesson.report("star_atoms_in_use", static_cast<double>(best.used.extent(1)), "of 6");
   const auto learned = kit::when(!lesson.interrupted(), kit::between(floor - 1e-5, floor + 0.02));
   lesson.check("star_learned", best.objective, "", learned);
@@ -366,10 +369,12 @@ void judge(kit::Lesson& lesson, const kit::ImageData& data, Encode encode, Resul
   const Tensor<float> codes = encode(data.test_images);
   result.probe_all = 100 * accuracy(by_all, codes, data.test_labels);
   result.probe_few = 100 * accuracy(by_few, codes, data.test_labels);
-  result.pure = 100 * share_of_pure(units_of(codes, data.test_labels));
+  const std::vector<Unit> units = units_of(codes, data.test_labels);
+  result.pure = 100 * share_of_pure(units);
   lesson.report("probe_all_labels_" + result.name, result.probe_all, "%");
   lesson.report("probe_1000_labels_" + result.name, result.probe_few, "%");
   lesson.report("pure_units_" + result.name, result.pure, "%");
+  lesson.report("judged_units_" + result.name, static_cast<double>(std::ssize(units)), "");
 }
 
 // All of that for a model, with its errors.
@@ -460,7 +465,7 @@ void compare_with_pca(kit::Lesson& lesson, const PcaErrors& of_pca, const Pca<do
 // What the encoder leaves undone, on 300 test images: with its atoms, the best codes, by FISTA, and
 // the best numbers for the units that it has chosen.
 void improve_codes(kit::Lesson& lesson, const SparseAutoencoder<float>& model,
-                   const kit::ImageData& data) {
+                   const Pca<double>& pca, const kit::ImageData& data) {
   const Tensor<float> images = first(300, data.test_images);
   const Tensor<double> x = cast<double>(images - model.image_bias());
   const Tensor<double> atoms = cast<double>(model.atoms());
@@ -476,6 +481,7 @@ void improve_codes(kit::Lesson& lesson, const SparseAutoencoder<float>& model,
   lesson.report("error_of_fista", error(best), "per pixel");
   lesson.report("nonzero_of_fista", counts_of(best).nonzero, "of 1024");
   lesson.report("error_of_refit", error(refit(x, codes, atoms)), "per pixel");
+  lesson.report("error_of_pca_112_there", pca_errors(pca, images).first[112], "per pixel");
 }
 
 // ---- What figures need of the models -----------------------------------------------------------
@@ -547,7 +553,7 @@ void draw_results(kit::Lesson& lesson, const std::vector<Result>& results, const
   draw_histogram(lesson, pictures.histograms);
   draw_atoms(lesson, pictures.atoms, pictures.of_atoms, data);
   if (!pictures.strongest.empty()) draw_strongest(lesson, pictures.strongest, data);
-  draw_sums(lesson, pictures.sums, {"image", "mean", "1", "2", "4", "8", "16", "32"}, data);
+  draw_sums(lesson, pictures.sums, {"image", "b", "1", "2", "4", "8", "16", "32"}, data);
   std::vector<Place> by_price, by_number;
   for (const Result& r : results) {
     if (r.name.starts_with("price")) by_price.push_back({r.label, r.nonzero, r.error});
@@ -582,7 +588,7 @@ void run(kit::Lesson& lesson) {
   const Pca<double> pca = fit_pca_in_parts(data.train_images);
   const PcaErrors of_pca = pca_errors(pca, data.test_images);
   draw_training(lesson, history, pca_objective(pca, data.test_images, kPrice));
-  improve_codes(lesson, model, data);
+  improve_codes(lesson, model, pca, data);
 
   const Index an_epoch = (data.train_images.extent(0) + kBatch - 1) / kBatch;
   std::vector<Result> results = measure_controls(lesson, data);

@@ -72,13 +72,14 @@ template <class T> Tensor<T> interpolate(const Vae<T>& vae, const Tensor<T>& end
 // mean squared difference per pixel, over the images 1 and 2, 3 and 4, ... of x (N, D), N > 1.
 template <class T> double departure_of_midpoints(const Vae<T>& vae, const Tensor<T>& x) {
   const Index pairs = x.extent(0) / 2;
-  std::vector<Index> odd, even;
+  std::vector<Index> firsts;
+  std::vector<Index> seconds;
   for (Index i = 0; i < pairs; ++i) {
-    odd.push_back(2 * i);
-    even.push_back(2 * i + 1);
+    firsts.push_back(2 * i);
+    seconds.push_back(2 * i + 1);
   }
-  const Tensor<T> a = vae.encode(gather_rows(x, odd)).mean.value();  // (pairs, K)
-  const Tensor<T> b = vae.encode(gather_rows(x, even)).mean.value();
+  const Tensor<T> a = vae.encode(gather_rows(x, firsts)).mean.value();   // (pairs, K)
+  const Tensor<T> b = vae.encode(gather_rows(x, seconds)).mean.value();  // (pairs, K)
   const Tensor<T> average = (vae.decoded(a) + vae.decoded(b)) * T(0.5);
   return mean(square(vae.decoded((a + b) * T(0.5)) - average)).item();
 }
@@ -226,7 +227,7 @@ template <class T> double entropy_of_pixels(const Tensor<T>& x) {
 
 // What a VAE gets when all its latents are dead: the same probabilities for every image, at best
 // the mean pixels of the training set. Linear in x, so the mean test image is enough. Infinite when
-// a pixel is lit in a test image, but in no training image.
+// a pixel is 0 in all training images, or 1 in all of them, and something else in a test image.
 template <class T>
 double negative_log_likelihood_of_means(const Tensor<T>& train, const Tensor<T>& test) {
   const Tensor<T> p = mean(train, {0});

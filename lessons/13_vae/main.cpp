@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <numbers>
 #include <optional>
 #include <string>
 #include <utility>
@@ -125,7 +126,9 @@ bool is_as_known(const kit::ImageData& data, const kit::History& history) {
 void work_out_one_image(kit::Lesson& lesson) {
   const auto sigmoid = [](double u) { return 1 / (1 + std::exp(-u)); };
   const double kl = 0.5 * (0.25 + 1 - 1 - std::log(0.25));
-  for (const auto& [name, eps] : {std::pair{"one_image", 1.0}, {"one_image_eps_minus_1", -1.0}}) {
+  const std::vector<std::pair<std::string, double>> cases = {{"one_image", 1},
+                                                             {"one_image_eps_minus_1", -1}};
+  for (const auto& [name, eps] : cases) {
     const double z = 1 + 0.5 * eps;
     const double white_1 = sigmoid(2 * z);
     const double white_2 = sigmoid(-z);
@@ -133,9 +136,10 @@ void work_out_one_image(kit::Lesson& lesson) {
         std::log(white_1) + 0.5 * std::log(white_2) + 0.5 * std::log(1 - white_2);
     const double slope_z = 2 * (1 - white_1) - (0.5 - white_2);
     const OneImage image = one_image(eps);
+    const std::string prefix = name + "_";
     const auto check = [&](const std::string& what, double value, double expected,
                            const std::string& unit) {
-      lesson.check(fmt::format("{}_{}", name, what), value, unit, kit::Expected{expected, 1e-12});
+      lesson.check(prefix + what, value, unit, kit::Expected{expected, 1e-12});
     };
     check("white_1", image.white_1, white_1, "");
     check("white_2", image.white_2, white_2, "");
@@ -164,7 +168,10 @@ void move_two_clouds(kit::Lesson& lesson) {
   lesson.report("two_images_best_s", s, "");
   lesson.check("two_images_mean_square_of_z", s * s * (1 + best * best), "",
                kit::Expected{1, 1e-12});
-  for (const auto& [name, r] : {std::pair{"close", 0.5}, {"best", best}, {"far", 6.0}}) {
+  const std::vector<std::pair<std::string, double>> distances = {{"close", 0.5},
+                                                                 {"best", best},
+                                                                 {"far", 6}};
+  for (const auto& [name, r] : distances) {
     lesson.report(fmt::format("two_images_{}_reconstruction", name), four.reconstruction(r),
                   "nats");
     lesson.report(fmt::format("two_images_{}_kl", name), TwoImages::kl(r), "nats");
@@ -231,8 +238,9 @@ void check_walls(kit::Lesson& lesson, const Walls& walls, const kit::ImageData& 
                  kit::when(full, {fashion_mnist::kCostOfMeanImage, 1e-4}));
   else
     fmt::print(
-        "Some test image is lit where no training image is: the mean of these would cost\n"
-        "infinitely much, so that there is no upper wall.\n");
+        "Some pixel is the same, black or white, in all training images and not in all test "
+        "images:\n"
+        "their mean would cost infinitely much, so that there is no upper wall.\n");
 }
 
 // The -ELBO that tests/benchmarks/vae_pytorch.py EPOCHS SEED LATENTS reaches with PyTorch 1.13 on
@@ -267,7 +275,8 @@ void report_course(kit::Lesson& lesson, const kit::History& history) {
                 kNats);
   lesson.report("test_kl_epoch_1", history.at(kKl)[1], kNats);
   int rises = 0;
-  for (std::size_t i = 1; i < losses.size(); ++i) rises += losses[i] > losses[i - 1];
+  for (std::size_t i = 1; i < losses.size(); ++i)
+    if (losses[i] > losses[i - 1]) ++rises;
   lesson.report("epochs_in_which_it_rose", rises, "");
   lesson.report("training_negative_elbo", history.at(kTrainingNegativeElbo).back(), kNats);
 }
@@ -391,9 +400,12 @@ Decoded train_the_vae(kit::Lesson& lesson, OfBernoulli& vae, const kit::ImageDat
 
 // ---- Either half alone -------------------------------------------------------------------------
 
+enum class Half { kEncoder, kDecoder };
+
 // From the weights that the VAE begins with, an epoch in which one half only is trained.
-void train_half(kit::Lesson& lesson, const std::string& name, bool encoder,
+void train_half(kit::Lesson& lesson, const std::string& name, Half which,
                 const kit::ImageData& data) {
+  const bool encoder = which == Half::kEncoder;
   OfBernoulli half(name, Objective::kElbo, kLatents, data, lesson.options().seed);
   nn::Adam<float> adam(encoder ? half.net.phi() : half.net.theta(), {.learning_rate = kRate});
   const Index n = data.train_images.extent(0);
@@ -403,6 +415,7 @@ void train_half(kit::Lesson& lesson, const std::string& name, bool encoder,
     tape.backward(-mean(half.net.elbo(x, half.rng).total()));
     adam.step();
   }
+  if (lesson.interrupted()) return;
   const ElboMeans means = evaluate(half.net, data.test_images, Rng(kSeedOfScores));
   lesson.report(name + "_negative_elbo", means.negative_elbo(), kNats);
   lesson.report(name + "_negative_reconstruction", -means.reconstruction, kNats);
@@ -441,10 +454,12 @@ void compare_decoders(kit::Lesson& lesson, const Decoded& bernoulli, const kit::
   lesson.report("gaussian_variance", gaussian.net.variance(), "");
   lesson.report("gaussian_deviation", std::sqrt(gaussian.net.variance()), "");
   const Sharpness s = report_sharpness(lesson, "_gaussian", gaussian.net, data);
-  // Exercises 4 and 6.
+  // Exercise 4: independent noise of variance s^2 on two neighbours adds 2 s^2 to the mean of their
+  // squared difference.
   lesson.report("exercise_4", s.means + 2 * gaussian.net.variance(), kPerPixel);
+  // Exercise 6: with the best variance, the mean squared error e, -ln p(x|z) = D/2 (1 + ln 2 pi e).
   const double pixels = static_cast<double>(data.height * data.width);
-  lesson.report("exercise_6", 0.5 * pixels * (1 + std::log(2 * M_PI * s.error)), kNats);
+  lesson.report("exercise_6", 0.5 * pixels * (1 + std::log(2 * std::numbers::pi * s.error)), kNats);
 }
 
 // ---- The VAE and an autoencoder of the same layers ---------------------------------------------
@@ -594,8 +609,8 @@ void run(kit::Lesson& lesson) {
   const Decoded decoded = train_the_vae(lesson, vae, data);
   if (lesson.interrupted()) return;
 
-  train_half(lesson, "theta_alone", false, data);
-  train_half(lesson, "phi_alone", true, data);
+  train_half(lesson, "theta_alone", Half::kDecoder, data);
+  train_half(lesson, "phi_alone", Half::kEncoder, data);
   if (lesson.interrupted()) return;
 
   compare_decoders(lesson, decoded, data);

@@ -89,7 +89,11 @@ template <class T> class Vae {
 
  private:
   Index latents_;
-  nn::Linear<T> encoder_, to_mean_, to_log_var_, decoder_, to_logits_;
+  nn::Linear<T> encoder_;     // D -> H
+  nn::Linear<T> to_mean_;     // H -> K
+  nn::Linear<T> to_log_var_;  // H -> K
+  nn::Linear<T> decoder_;     // K -> H
+  nn::Linear<T> to_logits_;   // H -> D
 };
 
 // The same layers with another noise model: a pixel is normal around what the last layer says, with

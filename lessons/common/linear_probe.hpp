@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "lessons/common/in_parts.hpp"
+#include "nn/distributions.hpp"
 #include "tensor/elementwise.hpp"
 #include "tensor/error.hpp"
 #include "tensor/layout.hpp"
@@ -30,18 +31,6 @@ struct LinearProbe {
   }
 };
 
-// A 1 in the column of each label, and 0 elsewhere: (N, L). Throws Error when a label is not from 0
-// to L - 1.
-inline Tensor<double> one_hot(const std::vector<Index>& labels, Index classes) {
-  Tensor<double> result({std::ssize(labels), classes});
-  for (Index i = 0; i < std::ssize(labels); ++i) {
-    if (labels[i] < 0 || labels[i] >= classes)
-      fail("one_hot: label {} is {}, which is not from 0 to {}", i, labels[i], classes - 1);
-    result.set({i, labels[i]}, 1);
-  }
-  return result;
-}
-
 // The same as fit_linear_probe, below, for the codes that `encode` makes of examples (N, ...): a
 // part of them at a time, so that all codes need not be in memory together. Each example is encoded
 // twice.
@@ -49,12 +38,12 @@ template <class T, class Encode>
 LinearProbe fit_linear_probe_to(const Tensor<T>& examples, const Encode& encode,
                                 const std::vector<Index>& labels, Index classes, double ridge) {
   const Index n = examples.extent(0);
-  const Index k = encode(slice(examples, 0, 0, std::min<Index>(1, n))).extent(1);
   if (std::ssize(labels) != n || n == 0)
     fail("linear probe: {} codes and {} labels: it needs one label for each, and at least one", n,
          labels.size());
+  const Index k = encode(slice(examples, 0, 0, 1)).extent(1);
   const double count = static_cast<double>(n);
-  const Tensor<double> targets = one_hot(labels, classes);
+  const Tensor<double> targets = nn::one_hot<double>(labels, classes);
   const Tensor<double> shares = mean(targets, {0});
   Tensor<double> centre({k});
   in_parts(

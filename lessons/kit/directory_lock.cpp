@@ -12,7 +12,9 @@ namespace gradus::kit {
 
 DirectoryLock::DirectoryLock(const std::filesystem::path& directory)
     : descriptor_(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-  if (descriptor_ < 0 || flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  if (descriptor_ < 0) return;
+  const bool locked = flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
+  if (locked || errno != EWOULDBLOCK) return;  // where locks are unknown: go on without
 
   close(descriptor_);
   fail(

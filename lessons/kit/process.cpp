@@ -27,15 +27,16 @@ using namespace std::chrono_literals;
 
 constexpr const char* kMessages = "messages";
 
-// The first lines of what a program wrote, as one.
+// The first 1,000 bytes of what a program wrote, on one line, without the full stop at its end.
 std::string messages_in(const std::filesystem::path& directory) {
   std::string text;
   try {
     text = io::read_file(directory / kMessages).substr(0, 1000);
   } catch (const Error&) {
+    return "";  // it wrote nothing that can be read
   }
   std::replace(text.begin(), text.end(), '\n', ' ');
-  text.erase(text.find_last_not_of(" .") + 1);
+  while (text.ends_with(' ') || text.ends_with('.')) text.pop_back();
   return text;
 }
 
@@ -123,11 +124,12 @@ ProgramResult run_program(const std::vector<std::string>& command,
     return {ProgramResult::kFailed, fmt::format("cannot be started: {} (in {})",
                                                 std::strerror(failure), directory.string())};
 
-  const auto [how, status] = wait_until(Clock::now() + limit, process);
-  if (how == Ended::kKilled) return {ProgramResult::kTooSlow};
-  if (how == Ended::kUnknown)
-    return {ProgramResult::kFailed,
-            fmt::format("was started, but how it ended is unknown: {}", std::strerror(status))};
+  const Ended ended = wait_until(Clock::now() + limit, process);
+  if (ended.how == Ended::kKilled) return {ProgramResult::kTooSlow};
+  if (ended.how == Ended::kUnknown)
+    return {ProgramResult::kFailed, fmt::format("was started, but how it ended is unknown: {}",
+                                                std::strerror(ended.number))};
+  const int status = ended.number;
   if (status == 0) return {ProgramResult::kSucceeded};
   const std::string messages = messages_in(directory);
   if (!messages.empty()) return {ProgramResult::kFailed, "failed: " + messages};
@@ -145,7 +147,12 @@ std::string shell_word(const std::string& word) {
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./=+,:@%";
   if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
   std::string quoted = "'";
-  for (char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  for (char c : word) {
+    if (c == '\'')
+      quoted += "'\\''";  // out of the quotes, a quote, and in again
+    else
+      quoted += c;
+  }
   return quoted + "'";
 }
 

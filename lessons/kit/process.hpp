@@ -19,10 +19,14 @@ struct ProgramResult {
 // Ctrl-C. It prints to nowhere; its errors go to the file `messages` in that directory. After
 // `limit` it is killed, with all that it has started. Never throws: a program that cannot be
 // started, for whatever reason, or whose end cannot be learnt, is one that did not succeed.
+//
+// REQUIRES: command is not empty.
 ProgramResult run_program(const std::vector<std::string>& command,
                           const std::filesystem::path& directory, std::chrono::milliseconds limit);
 
 // Starts a program found in PATH without waiting for it. False when it cannot be started.
+//
+// REQUIRES: command is not empty.
 bool start_program(const std::vector<std::string>& command);
 
 // A word as the shell reads it: in quotes where it must be.

@@ -31,7 +31,11 @@ int rgb(Pen pen) {
 // One part of the colour and five of white.
 int tint(int rgb) {
   int result = 0;
-  for (int shift : {16, 8, 0}) result |= (255 - (255 - (rgb >> shift & 255)) / 6) << shift;
+  for (int shift : {16, 8, 0}) {  // red, green, blue
+    const int part = (rgb >> shift) & 255;
+    const int pale = 255 - (255 - part) / 6;
+    result |= pale << shift;
+  }
   return result;
 }
 
@@ -167,10 +171,13 @@ Sketch::Layout Sketch::layout_of(Range x, Range y) const {
   const double top = header(text_.note);
   const double below =
       text_.axes ? style::kHeight - bottom_of_plot(style::kHeight) : style::kMargin;
-  Layout result{{x, y, {}, tics(y, 7), {}}, style::kHeight};
+  Layout result{};
+  result.axes.y_tics = tics(y, 7);  // a first guess, of which only the width matters
   // Twice: the numbers on the axis decide how wide the plot is, and this how far the axis reaches.
   for (int round = 0; round < 2; ++round) {
-    Axes2D axes{x, y, {}, {}, {}};
+    Axes2D axes{};
+    axes.x = x;
+    axes.y = y;
     const double left = text_.axes ? left_of_axis(result.axes.y_tics) : style::kMargin;
     const double right = style::kWidth - style::kMargin;
     double height = style::kHeight - top - below;
@@ -226,10 +233,11 @@ void Sketch::add_strokes(Script& script, std::vector<std::string>& parts) const 
     const std::string name = fmt::format("stroke{}", i);
     switch (s.kind) {
       case Stroke::kArrow: {
-        const Point from = s.points[0], to = s.points[1];
+        const Point from = s.points[0];
+        const Point to = s.points[1];
         if (!is_finite(from) || !is_finite(to)) continue;
-        const std::vector<std::pair<Row, Row>> row = {{{from.x, from.y}, {to.x, to.y}}};
-        script.data(name, row);
+        const std::pair<Row, Row> ends = {{from.x, from.y}, {to.x, to.y}};
+        script.data(name, std::vector{ends});
         parts.push_back(
             fmt::format("${} using 1:2:($3-$1):($4-$2) with vectors filled head "
                         "size screen 0.014,20 {}",

@@ -280,13 +280,15 @@ TEST(AffineFilter, ErrorIsTheMeanOverAllOutcomes) {
   for (const auto& [noise, to_zero, to_one] :
        {Case{masking(0.4), 0.4, 0}, Case{salt_pepper(0.3), 0.15, 0.15}}) {
     const AffineFilter filter = best_affine(noise, of);
+    const double zero = to_zero;  // Clang 14 captures no structured bindings
+    const double one = to_one;
     const auto mean_error = [&](const AffineFilter& f) {
       double total = 0;
       for (Index n = 0; n < 3; ++n)
         for (int first : {0, 1, 2})
           for (int second : {0, 1, 2}) {
             const double seen[] = {0, 1, x(n, 0), 0, 1, x(n, 1)};
-            const double p[] = {to_zero, to_one, 1 - to_zero - to_one};
+            const double p[] = {zero, one, 1 - zero - one};
             const Tensor<double> answer =
                 f(Tensor<double>({1, 2}, {seen[first], seen[3 + second]}));
             const Tensor<double> off = answer - slice(x, 0, n, n + 1);

@@ -115,7 +115,7 @@ TEST(LinearProbe, SaysWhatDoesNotFit) {
   EXPECT_EQ(error_of([&] {
               fit_linear_probe(codes, {0, 1, 2}, 2, 1);
             }),
-            "one_hot: label 2 is 2, which is not from 0 to 1");
+            "one_hot: label 2 is not in 0, ..., 1");
   EXPECT_EQ(error_of([&] {
               fit_linear_probe(Tensor<float>({3, 2}), {0, 1, 1}, 2, 1);
             }),

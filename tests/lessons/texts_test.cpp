@@ -1,11 +1,17 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <cstddef>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <regex>
 #include <set>
 #include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
@@ -248,9 +254,10 @@ std::vector<Paragraph> paragraphs_of(const std::string& text) {
   bool inside_code = false;
   bool begins = true;
   std::size_t number = 0;
+  const std::regex fence_mark("^\\s*```");
   for (const std::string& line : lines_of(text)) {
     ++number;
-    const bool fence = std::regex_search(line, std::regex("^\\s*```"));
+    const bool fence = std::regex_search(line, fence_mark);
     if (fence) inside_code = !inside_code;
     if (fence || inside_code || line.find_first_not_of(' ') == std::string::npos) {
       begins = true;
@@ -275,20 +282,20 @@ std::string without_code(const std::string& text) {
   return result;
 }
 
-// The lines, counted from 0, that Markdown takes for an item of a list inside of a formula.
+// The lines, counted from 0, that Markdown takes for an item of a list, a title or a quotation
+// inside of a formula.
 std::vector<std::size_t> items_in_formulas(const std::vector<std::string>& lines) {
-  const std::regex item("\\s*([-+*]|[0-9]+[.)])\\s.*");
+  const std::regex item("\\s*(([-+*]|[0-9]+[.)]|#{1,6})\\s.*|>.*|=+\\s*)");
   std::vector<std::size_t> found;
   bool inside = false;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     if (inside && std::regex_match(lines[i], item)) found.push_back(i);
     const std::string line = without_code(lines[i]);
     for (std::size_t k = 0; k < line.size(); ++k) {
-      if (line.compare(k, 2, "$$") == 0)
-        ++k;  // opens or closes once
-      else if (line[k] != '$' || (k > 0 && line[k - 1] == '\\'))
-        continue;
+      const bool escaped = k > 0 && line[k - 1] == '\\';
+      if (line[k] != '$' || escaped) continue;
       inside = !inside;
+      if (line.compare(k, 2, "$$") == 0) ++k;  // two of them open or close once
     }
   }
   return found;
@@ -313,10 +320,24 @@ bool has_emphasis_by_underscores(const std::string& paragraph) {
   return false;
 }
 
+// Whether a star stands inside of a formula, where it may begin an emphasis.
+bool has_star_in_formula(const std::string& paragraph) {
+  const std::string text = without_code(paragraph);
+  bool inside = false;
+  for (std::size_t k = 0; k < text.size(); ++k) {
+    if (inside && text[k] == '*') return true;
+    const bool escaped = k > 0 && text[k - 1] == '\\';
+    if (text[k] != '$' || escaped) continue;
+    inside = !inside;
+    if (text.compare(k, 2, "$$") == 0) ++k;
+  }
+  return false;
+}
+
 TEST(Texts, KeepFormulasFromMarkdown) {
   std::vector<fs::path> texts = {kRoot / "README.md", kRoot / "lessons/README.md"};
   for (const fs::path& lesson : lessons()) texts.push_back(lesson / "README.md");
-  const std::regex eaten("\\\\[,;!{}]");  // Markdown takes the backslash away
+  const std::regex eaten("\\\\[^A-Za-z\\s]");  // Markdown takes the backslash away
   for (const fs::path& readme : texts)
     for (const auto& [first, lines] : paragraphs_of(contents(readme))) {
       const std::string where = fmt::format("{}:{}: ", readme.string(), first);
@@ -327,6 +348,12 @@ TEST(Texts, KeepFormulasFromMarkdown) {
           << paragraph;
       EXPECT_FALSE(has_emphasis_by_underscores(paragraph))
           << where << "two underscores make an emphasis; use a block ```math:\n"
+          << paragraph;
+      EXPECT_EQ(std::count(paragraph.begin(), paragraph.end(), '`') % 2, 0)
+          << where << "a backtick without its partner:\n"
+          << paragraph;
+      EXPECT_FALSE(has_star_in_formula(paragraph))
+          << where << "stars make an emphasis; write \\ast:\n"
           << paragraph;
       EXPECT_FALSE(std::regex_search(without_code(paragraph), eaten))
           << where << "a backslash that Markdown takes away:\n"
@@ -345,6 +372,9 @@ TEST(Texts, ChecksSeeWhatIsWrong) {
   EXPECT_TRUE(is_rounding_of("1.25e3", 1252));
   EXPECT_EQ(items_in_formulas({"the sum $a", "+ b$", "- an item"}), std::vector<std::size_t>{1});
   EXPECT_EQ(items_in_formulas({"$$a", "  - b.$$", "1. $c$"}), std::vector<std::size_t>{1});
+  EXPECT_EQ(items_in_formulas({"$a", "> b$"}), std::vector<std::size_t>{1});
+  EXPECT_TRUE(has_star_in_formula("$x^*y^*$"));
+  EXPECT_FALSE(has_star_in_formula("*so* $x$ *it* is"));
   EXPECT_TRUE(has_emphasis_by_underscores("\\mathbb{E}_q[x] = \\underbrace{y}_{\\text{z}}"));
   EXPECT_FALSE(
       has_emphasis_by_underscores("$\\mathbb{E}_q[x]$ and $a_i$, `x_` and `_{y`, snake_case"));
