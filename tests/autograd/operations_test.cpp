@@ -516,6 +516,8 @@ TEST(Operations, AreErrorsThatNameBothShapesWhereTheseDoNotFit) {
               ::testing::AllOf(::testing::HasSubstr("(2, 3)"), ::testing::HasSubstr("(4)")));
   EXPECT_THAT(test::error_of([&] { return matmul(a, a); }),
               ::testing::HasSubstr("matmul: (2, 3) x (2, 3)"));
+  EXPECT_THAT(test::error_of([&] { return kernel_rows(a); }),
+              ::testing::HasSubstr("kernel_rows: kernel (2, 3)"));
   EXPECT_EQ(tape.size(), 2) << "what failed is not recorded";
 }
 

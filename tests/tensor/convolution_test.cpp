@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <tuple>
 #include <vector>
@@ -415,6 +416,17 @@ TYPED_TEST(Convolution, TransposedRefusesExtentsWithOtherPlaces) {
         conv2d_transpose(Tensor<T>({1, 1, 1, 1}), Tensor<T>({1, 1, 1, 1}), padding_only, 1, 1);
       }),
       HasSubstr("1 places are those of no extent at all"));
+
+  // No places at all, and more pixels than can be counted.
+  const Window plain = {.size = 3};
+  EXPECT_THAT(error_of([&] {
+                conv2d_transpose(Tensor<T>({1, 0, 4, 1}), Tensor<T>({1, 1, 3, 3}), plain, 2, 6);
+              }),
+              HasSubstr("0 places are those of no extent at all"));
+  EXPECT_THAT(error_of([&] {
+                conv2d_transpose(maps, kernel, window, std::numeric_limits<Index>::max(), 14);
+              }),
+              HasSubstr("from 27 to 28"));
 }
 
 // ---- Truths ------------------------------------------------------------------------------------
