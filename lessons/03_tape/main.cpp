@@ -56,7 +56,7 @@ void along_a_valley(kit::Lesson& lesson) {
                    {.learning_rate = kValleyRate, .momentum = momentum}, 120);
   };
   const std::vector<Path> paths = {{"plain", {-3.5, 0.66}, walk(0)},
-                                   {"momentum 0.6", {-2.7, 0.66}, walk(kValleyMomentum)}};
+                                   {"momentum 0.6", {-2.8, 0.78}, walk(kValleyMomentum)}};
   draw_valley(lesson, 1, 25, paths);
 
   // The number of steps after which theta stays within 0.01 of the minimum.
