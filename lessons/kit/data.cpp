@@ -166,4 +166,6 @@ ImageData load_images(Lesson& lesson) {
   return data;
 }
 
+fs::path data_file(const std::string& name) { return fs::path(GRADUS_LESSONS_DATA) / name; }
+
 }  // namespace gradus::kit

@@ -52,4 +52,7 @@ ImageData load_images(Lesson& lesson);
 ImageData load_images(const Options& options,
                       const std::filesystem::path& package = "/usr/share/datasets/fashion-mnist");
 
+// A file that comes with Gradus, of lessons/data.
+std::filesystem::path data_file(const std::string& name);
+
 }  // namespace gradus::kit
