@@ -94,8 +94,8 @@ inline void draw_two_clouds(kit::Lesson& lesson, const TwoImages& images, double
                                  {0.5, 0, "too close"}};
   kit::Sketch sketch({.title = "Two clouds, as far apart as it pays",
                       .note =
-                          "blue: where z is for the white image, orange: for the black one, each "
-                          "at half its height; dashed: the prior",
+                          "blue: the white image, orange: the black one, each at half its height; "
+                          "dashed: the prior",
                       .x_label = "z",
                       .equal_scale = false,
                       .shown = {{-kEnd, 0}, {2 * kEnd, 2.6}}});
@@ -116,10 +116,10 @@ inline void draw_two_clouds(kit::Lesson& lesson, const TwoImages& images, double
     sketch.line(zero, {.hue = -1});
     sketch.line(kit::curve(-kEnd, kEnd, [&](double z) { return base + normal(z, 0, 1); }),
                 {.dashed = true});
-    sketch.text({kEnd + 0.1, base + 0.32},
-                fmt::format("{}: r = {:.2f}, m = {:.2f}, s = {:.2f}", row.words, row.r, row.r * s,
-                            s),
-                {}, kit::Align::kLeft);
+    sketch.text({kEnd + 0.1, base + 0.48}, fmt::format("{}: r = {:.2f}", row.words, row.r), {},
+                kit::Align::kLeft);
+    sketch.text({kEnd + 0.1, base + 0.31}, fmt::format("m = {:.2f}, s = {:.2f}", row.r * s, s), {},
+                kit::Align::kLeft);
     sketch.text({kEnd + 0.1, base + 0.14},
                 fmt::format("-reconstruction {:.3f}", -images.reconstruction(row.r)), {},
                 kit::Align::kLeft);
@@ -288,14 +288,14 @@ inline void draw_clouds(kit::Lesson& lesson, const Vae<float>& vae, const Tensor
   constexpr int kOfEachClass = 3;
   constexpr double kEnd = 4.1;
   constexpr double kRadius = 2;  // of the ellipses, in standard deviations
-  kit::Sketch sketch({.title = "Clouds of images, and what the prior asks for",
-                      .note =
-                          "ellipses: q(z|x) of 3 images a class, to 2 s; grey: a draw for each of "
-                          "1,000 images; dashed: shares of N(0, I)",
-                      .x_label = "z1",
-                      .y_label = "z2",
-                      .axes = true,
-                      .shown = {{-kEnd, -kEnd}, {kEnd, kEnd}}});
+  kit::Sketch sketch(
+      {.title = "Clouds of images, and what the prior asks for",
+       .note = "ellipses: q(z|x) of 3 images a class, to 2 s; dots: draws; dashed: shares of "
+               "N(0, I)",
+       .x_label = "z1",
+       .y_label = "z2",
+       .axes = true,
+       .shown = {{-kEnd, -kEnd}, {kEnd, kEnd}}});
   const auto is_shown = [](kit::Point p) {
     return std::max(std::abs(p.x), std::abs(p.y)) < kEnd - 0.1;
   };
