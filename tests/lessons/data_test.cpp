@@ -69,7 +69,8 @@ class LessonData : public Kit {
 TEST_F(LessonData, ThatIsOfNoUseIsRefusedBeforeTheWork) {
   const std::string pixel = write_noise(200, 1, 1), narrow = write_noise(200, 5, 1),
                     few = write_noise(10, 28, 28), one = write_noise(1, 28, 28),
-                    equal = write_equal(200);
+                    equal = write_equal(200), wide = write_noise(200, 8, 9),
+                    small = write_noise(200, 3, 3);
   expect_refusal("01_pca", pixel, "two pixels");
   expect_refusal("01_pca", one, "images that differ");
   expect_refusal("01_pca", equal, "images that differ");
@@ -85,6 +86,10 @@ TEST_F(LessonData, ThatIsOfNoUseIsRefusedBeforeTheWork) {
   expect_refusal("06_denoising_autoencoder", equal, "images that differ");
   expect_refusal("07_sparse_autoencoder", few, "batches of 128");
   expect_refusal("07_sparse_autoencoder", equal, "images that differ");
+  expect_refusal("08_convolutional_autoencoder", wide, "square images");
+  expect_refusal("08_convolutional_autoencoder", small, "4 x 4 pixels or more");
+  expect_refusal("08_convolutional_autoencoder", few, "batches of 128");
+  expect_refusal("08_convolutional_autoencoder", equal, "images that differ");
   expect_refusal("13_vae", pixel, "one pixel wide");
   expect_refusal("13_vae", narrow, "one pixel wide");
 }
@@ -100,6 +105,8 @@ TEST_F(LessonData, ThatIsSmallIsOfUse) {
   expect_use("05_autoencoder", write_equal(200));
   expect_use("06_denoising_autoencoder", write_noise(200, 5, 1));
   expect_use("07_sparse_autoencoder", write_noise(200, 5, 1));
+  expect_use("08_convolutional_autoencoder", write_noise(200, 4, 4));
+  expect_use("08_convolutional_autoencoder", write_noise(200, 7, 7));
   expect_use("13_vae", write_noise(1, 1, 5));
   expect_use("13_vae", write_noise(10, 2, 2));
 }
