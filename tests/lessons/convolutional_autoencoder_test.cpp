@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -148,6 +149,37 @@ TEST(Sobel, MeasuresSlopes) {
       EXPECT_EQ(conv2d(product, sobel_x(), window)(0, i, j, 0), 8.0 * (i + 1));
       EXPECT_EQ(conv2d(product, sobel_y(), window)(0, i, j, 0), 8.0 * (j + 1));
     }
+}
+
+// A row of pixels as the middle one of three, and weights as the middle row of a kernel.
+Tensor<double> row_image(const std::vector<double>& row) {
+  const Index n = std::ssize(row);
+  Tensor<double> image({1, 3, n, 1});
+  for (Index j = 0; j < n; ++j) image.set({0, 1, j, 0}, row[j]);
+  return image;
+}
+
+Tensor<double> row_kernel(double a, double b, double c) {
+  return kernel_of(3, {0, 0, 0, a, b, c, 0, 0, 0});
+}
+
+// The text's examples, and those of its second exercise.
+TEST(Row, HasTheSumsOnPaper) {
+  using Numbers = std::vector<double>;
+  const Tensor<double> w = row_kernel(-1, 0, 1);
+  EXPECT_EQ(conv2d(row_image({0, 0, 1, 1, 1, 0}), w, Window{.size = 3}).to_vector(),
+            (Numbers{1, 1, 0, -1}));
+  const Tensor<double> back =
+      conv2d_transpose(Tensor<double>({1, 1, 4, 1}, {1, 0, 2, 0}), w, Window{.size = 3}, 3, 6);
+  EXPECT_EQ(slice(back, 1, 1, 2).to_vector(), (Numbers{-1, 0, -1, 0, 2, 0}));
+
+  const Tensor<double> hill = row_kernel(1, 2, 1);
+  const Window padded{.size = 3, .padding = 1};
+  const Tensor<double> forth = conv2d(row_image({0, 0, 4, 0, 0}), hill, padded);
+  EXPECT_EQ(slice(forth, 1, 1, 2).to_vector(), (Numbers{0, 4, 8, 4, 0}));
+  const Tensor<double> twice = conv2d_transpose(Tensor<double>({1, 1, 3, 1}, {1, 0, 2}), hill,
+                                                Window{.size = 3, .stride = 2}, 3, 7);
+  EXPECT_EQ(slice(twice, 1, 1, 2).to_vector(), (Numbers{1, 2, 1, 0, 2, 4, 2}));
 }
 
 // C x with the matrix is conv2d, and C^T y is conv2d_transpose.
