@@ -134,6 +134,8 @@ inline void draw_errors(kit::Lesson& lesson, const std::vector<Place>& convoluti
     }
     return series;
   };
+  kit::Series pca = through("PCA", {of_pca}, 3);
+  pca.label_inside = true;
   kit::plot(lesson, "errors",
             {.title = "With as many parameters, windows make smaller errors",
              .note = fmt::format("test images, codes of 32 numbers, after {} epochs", epochs),
@@ -141,8 +143,7 @@ inline void draw_errors(kit::Lesson& lesson, const std::vector<Place>& convoluti
              .y_label = "mean squared error of a pixel",
              .log_x = true,
              .log_y = true},
-            {through("convolutional", convolutional, 1), through("linear layers", mlp, 2),
-             through("PCA", {of_pca}, 3)});
+            {through("convolutional", convolutional, 1), through("linear layers", mlp, 2), pca});
 }
 
 // Test images (n, D), and what several models make of them.
