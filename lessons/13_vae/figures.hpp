@@ -116,14 +116,14 @@ inline void draw_two_clouds(kit::Lesson& lesson, const TwoImages& images, double
     sketch.line(zero, {.hue = -1});
     sketch.line(kit::curve(-kEnd, kEnd, [&](double z) { return base + normal(z, 0, 1); }),
                 {.dashed = true});
-    sketch.text({kEnd + 0.1, base + 0.48}, fmt::format("{}: r = {:.2f}", row.words, row.r), {},
+    sketch.text({kEnd + 0.1, base + 0.43}, fmt::format("{}: r = {:.2f}", row.words, row.r), {},
                 kit::Align::kLeft);
-    sketch.text({kEnd + 0.1, base + 0.31}, fmt::format("m = {:.2f}, s = {:.2f}", row.r * s, s), {},
+    sketch.text({kEnd + 0.1, base + 0.29}, fmt::format("m = {:.2f}, s = {:.2f}", row.r * s, s), {},
                 kit::Align::kLeft);
-    sketch.text({kEnd + 0.1, base + 0.14},
+    sketch.text({kEnd + 0.1, base + 0.15},
                 fmt::format("-reconstruction {:.3f}", -images.reconstruction(row.r)), {},
                 kit::Align::kLeft);
-    sketch.text({kEnd + 0.1, base - 0.02},
+    sketch.text({kEnd + 0.1, base + 0.01},
                 fmt::format("+ KL {:.3f} = -ELBO {:.3f}", TwoImages::kl(row.r),
                             -images.elbo(row.r)),
                 {}, kit::Align::kLeft);
