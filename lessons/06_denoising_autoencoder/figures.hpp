@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include "lessons/06_denoising_autoencoder/truths.hpp"
+#include "lessons/common/rows.hpp"
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
@@ -56,29 +57,6 @@ inline void draw_field(kit::Lesson& lesson, const Tensor<float>& seen, const Ten
   for (Index i = 0; i < seen.extent(0); ++i)
     sketch.arrow({seen(i, 0), seen(i, 1)}, {answers(i, 0), answers(i, 1)}, {.hue = 1});
   sketch.draw(lesson, "field");
-}
-
-// Rows of images (n, D), with a caption each.
-struct Row {
-  std::string caption;
-  Tensor<float> images;
-};
-
-inline void draw_rows(kit::Lesson& lesson, const std::string& name, const std::string& title,
-                      const std::string& note, const std::vector<Row>& rows,
-                      const kit::ImageData& data) {
-  std::vector<Tensor<float>> all;
-  std::vector<std::string> captions;
-  for (const Row& row : rows) {
-    all.push_back(row.images);
-    captions.push_back(row.caption);
-  }
-  kit::images(lesson, name,
-              {.title = title,
-               .note = note,
-               .columns = rows.front().images.extent(0),
-               .row_captions = captions},
-              data.as_images<float>(all));
 }
 
 // One kind of noise, and what is left of it, in decibels.

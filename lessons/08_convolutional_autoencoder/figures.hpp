@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include "lessons/08_convolutional_autoencoder/instruments.hpp"
+#include "lessons/common/rows.hpp"
 #include "lessons/kit/data.hpp"
 #include "lessons/kit/figures.hpp"
 #include "lessons/kit/lesson.hpp"
@@ -144,29 +145,6 @@ inline void draw_errors(kit::Lesson& lesson, const std::vector<Place>& convoluti
              .log_x = true,
              .log_y = true},
             {through("convolutional", convolutional, 1), through("linear layers", mlp, 2), pca});
-}
-
-// Test images (n, D), and what several models make of them.
-struct Row {
-  std::string name;
-  Tensor<float> images;
-};
-
-inline void draw_rows(kit::Lesson& lesson, const std::string& name, const std::string& title,
-                      const std::string& note, const std::vector<Row>& rows,
-                      const kit::ImageData& data) {
-  std::vector<Tensor<float>> all;
-  std::vector<std::string> captions;
-  for (const Row& row : rows) {
-    all.push_back(row.images);
-    captions.push_back(row.name);
-  }
-  kit::images(lesson, name,
-              {.title = title,
-               .note = note,
-               .columns = rows.front().images.extent(0),
-               .row_captions = captions},
-              data.as_images<float>(all));
 }
 
 // Errors by how far images are moved, from 0 pixels on.

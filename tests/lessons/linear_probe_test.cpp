@@ -1,6 +1,5 @@
 #include "lessons/common/linear_probe.hpp"
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -9,18 +8,12 @@
 #include "tensor/elementwise.hpp"
 #include "tensor/layout.hpp"
 #include "tensor/random.hpp"
+#include "tests/tensor/support.hpp"
 
 namespace gradus {
 namespace {
 
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
+using test::error_of;
 
 // Codes 3 and 5 of classes 0 and 1: centred they are -1 and 1, C = 1, a = 1/2, and the labels
 // (1/2, -1/2) and (-1/2, 1/2). So Z^T Y / N = (-1/2, 1/2), and W = (-1/2, 1/2) / (3/2).

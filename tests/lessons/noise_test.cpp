@@ -1,12 +1,12 @@
 #include "lessons/common/noise.hpp"
 
 #include <cmath>
-#include <functional>
 #include <string>
 
 #include <gtest/gtest.h>
 
 #include "tensor/reduce.hpp"
+#include "tests/tensor/support.hpp"
 
 namespace gradus {
 namespace {
@@ -19,14 +19,7 @@ double z_score(const Tensor<double>& x, double y, double p) {
   return (share - p) / std::sqrt(p * (1 - p) / kNumbers);
 }
 
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
+using test::error_of;
 
 // The mean of noise^2 is s^2, with the standard error s^2 sqrt(2 / n); its mean is 0, with s /
 // sqrt(n).

@@ -18,6 +18,7 @@
 #include "nn/serialization.hpp"
 #include "tensor/error.hpp"
 #include "tensor/io/file.hpp"
+#include "tests/tensor/support.hpp"
 
 namespace gradus::lesson09 {
 namespace {
@@ -25,14 +26,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-template <class F> std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
+using test::error_of;
 
 // A small model in which no parameter is 0.
 template <class T> class Small {
