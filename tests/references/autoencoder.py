@@ -12,21 +12,15 @@ puts them. Needs NumPy and PyTorch (Debian's python3-torch, 1.13.0), and some se
 Prints the mean squared error of a pixel of the test images: 0.0107 after 15 epochs.
 """
 import argparse
-import gzip
 import math
-import os
 
 import numpy as np
 import torch
 from torch import nn
 
+from files import images
+
 BATCH = 128
-
-
-def images(directory, part):
-    with gzip.open(os.path.join(directory, part + "-images-idx3-ubyte.gz")) as file:
-        pixels = np.frombuffer(file.read(), dtype=np.uint8, offset=16)
-    return torch.from_numpy(pixels.reshape(-1, 784).astype(np.float32) / 255)
 
 
 def autoencoder():
@@ -50,7 +44,8 @@ def main():
     options.add_argument("directory", nargs="?", default="/usr/share/datasets/fashion-mnist")
     given = options.parse_args()
     torch.manual_seed(given.seed)
-    train, test = images(given.directory, "train"), images(given.directory, "t10k")
+    train, test = [torch.from_numpy(images(given.directory, part).astype(np.float32))
+                   for part in ("train", "t10k")]
     model = autoencoder()
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
     steps = given.epochs * math.ceil(len(train) / BATCH)

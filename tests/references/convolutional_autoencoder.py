@@ -14,19 +14,12 @@ DIR holds the four files of Fashion-MNIST, by default where Debian's package dat
 puts them. Needs NumPy (1.24.2 was used) and PyTorch (1.13.0).
 """
 import argparse
-import gzip
-import json
 import math
-import os
 
 import numpy as np
 import torch
 
-
-def images(directory, part):
-    with gzip.open(os.path.join(directory, part + "-images-idx3-ubyte.gz")) as file:
-        pixels = np.frombuffer(file.read(), dtype=np.uint8, offset=16)
-    return torch.from_numpy(pixels.reshape(-1, 784).astype(np.float32) / 255)
+from files import images, safetensors
 
 
 class ConvolutionalAutoencoder(torch.nn.Module):
@@ -81,20 +74,6 @@ def train_model(net, train, test, epochs):
         print("epoch %d: test error %.6f" % (epoch + 1, test_error(net, test)), flush=True)
 
 
-def safetensors(path):
-    with open(path, "rb") as file:
-        data = file.read()
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:8 + size])
-    header.pop("__metadata__", None)
-    tensors = {}
-    for name, entry in header.items():
-        begin, end = entry["data_offsets"]
-        numbers = np.frombuffer(data[8 + size + begin:8 + size + end], dtype="<f4")
-        tensors[name] = torch.from_numpy(numbers.reshape(entry["shape"]).copy())
-    return tensors
-
-
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("what", choices=["train", "weights"])
@@ -103,14 +82,15 @@ def main():
     options.add_argument("--file")
     options.add_argument("directory", nargs="?", default="/usr/share/datasets/fashion-mnist")
     given = options.parse_args()
-    test = images(given.directory, "t10k")
+    train, test = [torch.from_numpy(images(given.directory, part).astype(np.float32))
+                   for part in ("train", "t10k")]
     torch.manual_seed(given.seed)
     net = ConvolutionalAutoencoder()
     if given.what == "weights":
-        net.load_state_dict(safetensors(given.file))
+        net.load_state_dict({name: torch.from_numpy(x) for name, x in safetensors(given.file).items()})
         print("test error %.6f" % test_error(net, test))
     else:
-        train_model(net, images(given.directory, "train"), test, given.epochs)
+        train_model(net, train, test, given.epochs)
 
 
 if __name__ == "__main__":

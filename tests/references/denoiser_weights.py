@@ -8,15 +8,15 @@ images of Fashion-MNIST with Gaussian noise of standard deviation 1/2 (its own):
 default run. Needs NumPy and PyTorch (Debian's python3-torch, 1.13.0), and the images where Debian's
 package dataset-fashion-mnist puts them. Fails where a name or a shape is not that of the module.
 """
-import gzip
-import json
 import sys
 
 import numpy as np
 import torch
 from torch import nn
 
-IMAGES = "/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz"
+from files import images, safetensors
+
+DIRECTORY = "/usr/share/datasets/fashion-mnist"
 
 
 class Denoiser(nn.Module):
@@ -30,29 +30,12 @@ class Denoiser(nn.Module):
         return self.to_pixels(torch.relu(self.decoder(code)))
 
 
-def tensors_in(path):
-    """Of a safetensors file: 8 bytes with the header's length, the header in JSON, the numbers."""
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-        numbers = file.read()
-    header.pop("__metadata__", None)
-    tensors = {}
-    for name, about in header.items():
-        assert about["dtype"] == "F32", about
-        begin, end = about["data_offsets"]
-        values = np.frombuffer(numbers[begin:end], np.float32).reshape(about["shape"])
-        tensors[name] = torch.from_numpy(values.copy())
-    return tensors
-
-
 def main():
     default = "out/06_denoising_autoencoder/denoiser.safetensors"
     net = Denoiser()
-    net.load_state_dict(tensors_in(sys.argv[1] if len(sys.argv) > 1 else default), strict=True)
-    with gzip.open(IMAGES) as file:
-        pixels = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 784)
-    x = torch.from_numpy(pixels.astype(np.float32) / 255)
+    weights = safetensors(sys.argv[1] if len(sys.argv) > 1 else default)
+    net.load_state_dict({name: torch.from_numpy(x) for name, x in weights.items()}, strict=True)
+    x = torch.from_numpy(images(DIRECTORY, "t10k").astype(np.float32))
     torch.manual_seed(0)
     with torch.no_grad():
         print(f"{float((net(x + 0.5 * torch.randn(x.shape)) - x).square().mean()):.4f}")

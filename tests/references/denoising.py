@@ -8,17 +8,11 @@ DIR holds the four files of Fashion-MNIST, by default where Debian's package dat
 puts them. Needs NumPy (1.24.2 gave the numbers that lessons/06_denoising_autoencoder names), and
 less than a minute.
 """
-import gzip
-import os
 import sys
 
 import numpy as np
 
-
-def images(directory, part):
-    with gzip.open(os.path.join(directory, part + "-images-idx3-ubyte.gz")) as file:
-        pixels = np.frombuffer(file.read(), dtype=np.uint8, offset=16)
-    return pixels.reshape(-1, 784) / 255
+from files import images
 
 
 def affine(test, mean, covariance, q, variance):

@@ -13,7 +13,6 @@ cosine, gradients clipped to 1, minibatches of 128.
 Needs NumPy (1.24.2 was used) and PyTorch (1.13.1).
 """
 import argparse
-import json
 import math
 import os
 
@@ -21,6 +20,8 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+
+from files import safetensors
 
 SYMBOLS, EMBEDDING, HIDDEN, CODE, STEPS = 27, 32, 128, 32, 11
 
@@ -90,21 +91,6 @@ def report(model, x):
                  100 * taught.double().mean()), flush=True)
 
 
-def read(path):
-    """The tensors of a safetensors file: its header is a length and JSON."""
-    with open(path, "rb") as file:
-        bytes_ = file.read()
-    size = int.from_bytes(bytes_[:8], "little")
-    header = json.loads(bytes_[8:8 + size])
-    header.pop("__metadata__", None)
-    tensors = {}
-    for name, entry in header.items():
-        begin, end = entry["data_offsets"]
-        numbers = np.frombuffer(bytes_[8 + size + begin:8 + size + end], dtype="<f4")
-        tensors[name] = torch.from_numpy(numbers.reshape(entry["shape"]).copy())
-    return tensors
-
-
 def train(steps, backwards, seed):
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)  # else products with tiny numbers are very slow
@@ -135,7 +121,7 @@ def main():
     if options.what == "train":
         return train(options.steps, not options.forwards, options.seed)
     model = SequenceAutoencoder()
-    model.load_state_dict(read(options.file))
+    model.load_state_dict({name: torch.from_numpy(x) for name, x in safetensors(options.file).items()})
     report(model, words()[1])
 
 

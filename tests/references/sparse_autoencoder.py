@@ -17,20 +17,13 @@ DIR holds the four files of Fashion-MNIST, by default where Debian's package dat
 puts them. Needs NumPy (1.24.2 was used) and, but for pca, PyTorch (1.13.0).
 """
 import argparse
-import gzip
-import json
 import math
-import os
 
 import numpy as np
 
+from files import images, safetensors
+
 UNITS, BATCH, EPOCHS = 1024, 128, 3
-
-
-def images(directory, part):
-    with gzip.open(os.path.join(directory, part + "-images-idx3-ubyte.gz")) as file:
-        pixels = np.frombuffer(file.read(), dtype=np.uint8, offset=16)
-    return pixels.reshape(-1, 784) / 255.0
 
 
 def pca(train, test):
@@ -98,20 +91,6 @@ def train_model(torch, net, train, price, keep):
             step += 1
 
 
-def safetensors(torch, path):
-    with open(path, "rb") as file:
-        data = file.read()
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:8 + size])
-    header.pop("__metadata__", None)
-    tensors = {}
-    for name, entry in header.items():
-        begin, end = entry["data_offsets"]
-        numbers = np.frombuffer(data[8 + size + begin:8 + size + end], dtype="<f4")
-        tensors[name] = torch.from_numpy(numbers.reshape(entry["shape"]).copy())
-    return tensors
-
-
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("what", choices=["pca", "train", "weights"])
@@ -130,7 +109,8 @@ def main():
     torch.manual_seed(given.seed)
     net = model(torch)
     if given.what == "weights":
-        net.load_state_dict(safetensors(torch, given.file))
+        weights = safetensors(given.file)
+        net.load_state_dict({name: torch.from_numpy(x) for name, x in weights.items()})
     else:
         train_model(torch, net, torch.from_numpy(train.astype(np.float32)), price, given.keep)
     report(torch, net, torch.from_numpy(test.astype(np.float32)), price, given.keep)
