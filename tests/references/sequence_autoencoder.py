@@ -16,7 +16,6 @@ import argparse
 import math
 import os
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
