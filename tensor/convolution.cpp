@@ -13,6 +13,10 @@
 
 namespace gradus {
 namespace {
+// What a window and an image's extents may be, so that nothing computed with them overflows.
+constexpr Index kMostInWindow = Index{1} << 20;
+constexpr Index kMostPixels = Index{1} << 40;
+
 bool fits(const Window& window, Index extent) {
   return extent >= 1 && window.size - 2 * window.padding <= extent;
 }
@@ -141,7 +145,8 @@ template <class T> void add_runs(const Runs& runs, const T* rows, T* images) {
 
 // Throws Error unless the window has `places` places along so many pixels.
 void require_places(const Shape& maps, const Window& window, Index extent, Index places) {
-  if (fits(window, extent) && window.places(extent) == places) return;
+  const bool counted = fits(window, extent) && extent <= kMostPixels;
+  if (counted && window.places(extent) == places) return;
 
   const Index least = std::max<Index>(1, window.least_extent(places));
   const Index most = window.least_extent(places) + window.stride - 1;
@@ -183,11 +188,10 @@ template <class F> void for_each_product(const Grid& x, Index outputs, const F& 
 }  // namespace
 
 void Window::check() const {
-  constexpr Index kMost = 1 << 20;  // so that nothing that is computed with them overflows
   const bool large_enough = size >= 1 && stride >= 1 && padding >= 0;
-  if (!large_enough || size > kMost || stride > kMost || padding > kMost)
+  if (!large_enough || std::max({size, stride, padding}) > kMostInWindow)
     fail("window of {}: size and stride must be 1 or more, padding 0 or more, and none above {}",
-         *this, kMost);
+         *this, kMostInWindow);
 }
 
 Index Window::places(Index extent) const {
@@ -195,13 +199,15 @@ Index Window::places(Index extent) const {
   if (!fits(*this, extent))
     fail("window of {}: it has no place along {} pixels; take a smaller one or more padding", *this,
          extent);
+  if (extent > kMostPixels)
+    fail("window of {}: {} pixels are more than can be counted", *this, extent);
   return (extent + 2 * padding - size) / stride + 1;
 }
 
 Index Window::least_extent(Index places) const {
   check();
-  if (places > Index{1} << 40)
-    fail("window of {}: {} places are more than can be counted", *this, places);
+  if (places < 0 || places > kMostPixels)
+    fail("window of {}: it cannot have {} places, only 0 to {}", *this, places, kMostPixels);
   return (places - 1) * stride + size - 2 * padding;
 }
 

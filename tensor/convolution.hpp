@@ -30,13 +30,13 @@ struct Window {
   void check() const;
 
   // At how many places it stands along an axis of `extent` pixels: (extent + 2 p - K) / s + 1,
-  // rounded down. Throws Error when there is none.
+  // rounded down. Throws Error when there is none, and for more than 2^40 pixels.
   Index places(Index extent) const;
 
   // The least extent along which it has so many places: (places - 1) s + K - 2 p. The stride - 1
   // next ones have as many: what lies last, padding first and then pixels, is in no window. (What
   // an extent has above the least one is PyTorch's output_padding.) Not positive where the padding
-  // holds all places. Throws Error when there are more than 2^40 places.
+  // holds all places. Throws Error unless there are 0 to 2^40 places.
   Index least_extent(Index places) const;
 };
 

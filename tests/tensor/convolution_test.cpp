@@ -94,8 +94,7 @@ TEST(Window, ThatIsNoneIsRefused) {
   const Window no_step = {.size = 3, .stride = 0};
   EXPECT_EQ(error_of([&] { no_step.places(9); }),
             "window of size 3, stride 0, padding 0: size and stride must be 1 or more, padding 0 "
-            "or "
-            "more, and none above 1048576");
+            "or more, and none above 1048576");
   const Index huge = Index{1} << 62;
   for (const Window& window :
        {Window{0, 1, 0}, Window{-2, 1, 0}, Window{3, -1, 0}, Window{3, 1, -1}, Window{huge, 1, 0},
@@ -111,6 +110,11 @@ TEST(Window, ThatDoesNotFitIsRefused) {
             "one or more padding");
   EXPECT_THAT(error_of([] { Window{1, 1, 1}.places(0); }), HasSubstr("no place along 0 pixels"));
   EXPECT_THAT(error_of([] { Window{1, 1, 1}.places(-3); }), HasSubstr("no place along -3 pixels"));
+
+  const Index most = std::numeric_limits<Index>::max();
+  EXPECT_THAT(error_of([&] { window.places(most); }), HasSubstr("more than can be counted"));
+  for (Index none : {most, Index{-1}, std::numeric_limits<Index>::min()})
+    EXPECT_THAT(error_of([&] { window.least_extent(none); }), HasSubstr("only 0 to"));
 }
 
 // ---- Unfold and fold ---------------------------------------------------------------------------
