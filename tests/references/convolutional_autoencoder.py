@@ -3,7 +3,7 @@
 08 has written, read unchanged into modules of the same names.
 
 Two convolutions (windows of 4 x 4 pixels in steps of 2, 1 -> 16 -> 32 channels, relu), a linear layer
-to a code of 32 numbers, and the same backwards; Adam with a learning rate that falls from 1e-3 to 0
+to a code of 32 numbers, and the same backwards; Adam with a learning rate that falls from 2e-3 to 0
 along half a cosine, minibatches of 128. Lesson 08's images are (N, H, W, C), so that the second maps
 are put into this order before they become rows.
 
@@ -20,6 +20,8 @@ import numpy as np
 import torch
 
 from files import images, safetensors
+
+RATE = 2e-3
 
 
 class ConvolutionalAutoencoder(torch.nn.Module):
@@ -59,13 +61,13 @@ def test_error(net, test):
 
 def train_model(net, train, test, epochs):
     begin(net, train.mean())
-    adam = torch.optim.Adam(net.parameters(), lr=1e-3)
+    adam = torch.optim.Adam(net.parameters(), lr=RATE)
     steps = epochs * math.ceil(len(train) / 128)
     step = 0
     for epoch in range(epochs):
         for rows in torch.randperm(len(train)).split(128):
             x = train[rows]
-            adam.param_groups[0]["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * step / steps))
+            adam.param_groups[0]["lr"] = RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
             loss = (net(x) - x).square().sum(1).mean()
             adam.zero_grad()
             loss.backward()
@@ -87,7 +89,8 @@ def main():
     torch.manual_seed(given.seed)
     net = ConvolutionalAutoencoder()
     if given.what == "weights":
-        net.load_state_dict({name: torch.from_numpy(x) for name, x in safetensors(given.file).items()})
+        weights = safetensors(given.file)
+        net.load_state_dict({name: torch.from_numpy(x) for name, x in weights.items()})
         print("test error %.6f" % test_error(net, test))
     else:
         train_model(net, train, test, given.epochs)
