@@ -252,7 +252,7 @@ void Tape<T>::check_nan(const char* operation, Index node, Index input, const Va
 }
 
 // sum + dx, recorded when the sweep is, and otherwise in place.
-template <class T> void Tape<T>::accumulate(Var<T>& sum, Var<T> dx) const {
+template <class T> void Tape<T>::accumulate(Var<T>& sum, Var<T>&& dx) const {
   if (sum.value_.empty())
     sum = std::move(dx);
   else if (recording_)

@@ -133,7 +133,7 @@ template <class T> class Tape {
   [[noreturn]] void fail_for_shape(const char* operation, Index node, Index input,
                                    const Var<T>& dx) const;
   void check_nan(const char* operation, Index node, Index input, const Var<T>& dx) const;
-  void accumulate(Var<T>& sum, Var<T> dx) const;
+  void accumulate(Var<T>& sum, Var<T>&& dx) const;
   void check_rules(const char* operation, Index node) const;
 
   inline static constinit thread_local Tape* current_ = nullptr;
