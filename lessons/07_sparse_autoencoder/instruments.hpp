@@ -303,6 +303,11 @@ template <class T> PcaErrors pca_errors(const Pca<double>& pca, const Tensor<T>&
   return errors;
 }
 
+// The error with k of them, or with all where there are fewer.
+inline double error_with(Index k, const std::vector<double>& errors) {
+  return errors[std::min(k, std::ssize(errors) - 1)];
+}
+
 // The first k whose error is at most this.
 inline Index components_needed(const std::vector<double>& errors, double error) {
   const auto found =

@@ -429,8 +429,6 @@ std::vector<Result> measure_controls(kit::Lesson& lesson, const kit::ImageData& 
 void compare_with_pca(kit::Lesson& lesson, const PcaErrors& of_pca, const Pca<double>& pca,
                       const std::vector<Result>& results, const kit::ImageData& data) {
   const bool full = data.is_full_fashion_mnist();
-  const Index pixels = std::ssize(of_pca.first) - 1;
-  const auto at = [pixels](Index k) { return std::min(k, pixels); };
 
   struct Known {
     Index k;
@@ -441,10 +439,10 @@ void compare_with_pca(kit::Lesson& lesson, const PcaErrors& of_pca, const Pca<do
   for (const Known& known :
        {Known{16, 0.02044616, 0.01544274}, Known{32, 0.01514240, 0.01058151},
         Known{64, 0.01036817, 0.00654966}, Known{112, 0.00702706, 0.00389243}}) {
-    lesson.check(fmt::format("pca_first_{}", known.k), of_pca.first[at(known.k)], "per pixel",
-                 kit::when(full, {known.first, 2e-8}));
-    lesson.check(fmt::format("pca_largest_{}", known.k), of_pca.largest[at(known.k)], "per pixel",
-                 kit::when(full, {known.largest, 2e-8}));
+    lesson.check(fmt::format("pca_first_{}", known.k), error_with(known.k, of_pca.first),
+                 "per pixel", kit::when(full, {known.first, 2e-8}));
+    lesson.check(fmt::format("pca_largest_{}", known.k), error_with(known.k, of_pca.largest),
+                 "per pixel", kit::when(full, {known.largest, 2e-8}));
   }
   for (const Result& result : results)
     if (result.nonzero > 0)
@@ -481,7 +479,8 @@ void improve_codes(kit::Lesson& lesson, const SparseAutoencoder<float>& model,
   lesson.report("error_of_fista", error(best), "per pixel");
   lesson.report("nonzero_of_fista", counts_of(best).nonzero, "of 1024");
   lesson.report("error_of_refit", error(refit(x, codes, atoms)), "per pixel");
-  lesson.report("error_of_pca_112_there", pca_errors(pca, images).first[112], "per pixel");
+  lesson.report("error_of_pca_112_there", error_with(112, pca_errors(pca, images).first),
+                "per pixel");
 }
 
 // ---- What figures need of the models -----------------------------------------------------------
