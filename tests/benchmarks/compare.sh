@@ -1,21 +1,27 @@
 #!/usr/bin/env bash
-# Gradus beside PyTorch, in turn on this machine: seconds per epoch of the reference VAE, at each of
+# Gradus beside PyTorch, in turn on this machine: seconds per epoch of the same model, at each of
 # PyTorch's settings, and the ratio to its best.
 set -uo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: compare.sh
+usage: compare.sh [MODEL]
 
-Runs `vae_epoch 3` and `vae_pytorch.py 3` in turn, three times at each of PyTorch's settings: 1 and 2
-threads, OpenBLAS on pthreads and on OpenMP, its kernels with and without AVX-512. Takes some
-twelve minutes. Installs what is missing of PyTorch and both OpenBLAS from Debian or Ubuntu packages.
+  vae   the reference VAE: vae_epoch beside vae_pytorch.py (the default)
+  08    lesson 08's convolutional autoencoder: lesson_epoch beside
+        tests/references/convolutional_autoencoder.py
+  09    lesson 09's sequence autoencoder: lesson_epoch beside
+        tests/references/sequence_autoencoder.py
+
+Runs both in turn, three times at each of PyTorch's settings: 1 and 2 threads, OpenBLAS on pthreads
+and on OpenMP, its kernels with and without AVX-512. Takes some twelve minutes a model. Installs what
+is missing of PyTorch and both OpenBLAS from Debian or Ubuntu packages.
 TEXT
 }
 
 here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 root=$(cd "$here/../.." && pwd)
-rounds=3 epochs=3
+rounds=3
 most_seconds=300 # for one run: threads that wait by spinning may never get on beside other programs
 
 say() { printf '%s\n' "$@"; }
@@ -41,7 +47,7 @@ set_up() {
   fi
   [ -e "$root/build/.set_up" ] || "$root/learn" 13 --help || die "Gradus could not be built; see above"
   (cd "$root" && cmake --preset release && cmake --build --preset release --target \
-    benchmark_vae_epoch --parallel "$(nproc)") >/dev/null || die "the build failed; see above"
+    "benchmark_$program" --parallel "$(nproc)") >/dev/null || die "the build failed; see above"
 }
 
 # ---- One run -----------------------------------------------------------------------------------
@@ -53,12 +59,12 @@ best_epoch() {
   sed -n 's/^epoch [0-9]*: \([0-9.]*\) s.*/\1/p' <<<"$output" | sort -n | head -1
 }
 
-run_gradus() { best_epoch "$root/build/release/benchmarks/vae_epoch" $epochs; }
+run_gradus() { best_epoch "$root/build/release/benchmarks/$program" "${ours_options[@]}"; }
 
 # BLAS, THREADS, KERNELS; Debian's own Python, which finds Debian's PyTorch.
 run_pytorch() {
   best_epoch env LD_LIBRARY_PATH="$(folder_of "$1")" OMP_NUM_THREADS="$2" OPENBLAS_CORETYPE="$3" \
-    /usr/bin/python3 "$here/vae_pytorch.py" $epochs
+    /usr/bin/python3 "$peer" "${peer_options[@]}"
 }
 
 # Where a variant of OpenBLAS is.
@@ -75,7 +81,17 @@ spread() {
     }'
 }
 
-[ $# -eq 0 ] || { usage; [ "$1" = --help ] && exit 0; exit 2; }
+[ $# -le 1 ] || { usage >&2; exit 2; }
+case ${1:-vae} in
+  vae) program=vae_epoch epochs=3 peer=$here/vae_pytorch.py ours_options=(3) peer_options=(3) ;;
+  08) peer=$here/../references/convolutional_autoencoder.py ;;
+  09) peer=$here/../references/sequence_autoencoder.py ;;
+  --help) usage; exit 0 ;;
+  *) usage >&2; exit 2 ;;
+esac
+if [ "${1:-vae}" != vae ]; then
+  program=lesson_epoch epochs=1 ours_options=("$1" 1) peer_options=(train --epochs 1)
+fi
 command -v apt-get >/dev/null || die "the packages of Debian or Ubuntu are needed; here is no apt-get"
 set_up
 results=$(mktemp -d) || die "no temporary directory"
@@ -92,12 +108,12 @@ for blas in pthread openmp; do
 done
 
 unfinished=0
-say "Seconds of the best of $epochs epochs:"
+say "$program beside $(basename "$peer"), seconds of the best of $epochs epochs:"
 for ((round = 1; round <= rounds; ++round)); do
   for setting in "${settings[@]}"; do
     # shellcheck disable=SC2086
     ours=$(run_gradus) && theirs=$(run_pytorch $setting)
-    [ -n "$ours" ] || die "vae_epoch did not finish: $(tail -1 "$errors")"
+    [ -n "$ours" ] || die "$program did not finish: $(tail -1 "$errors")"
     [ -n "$theirs" ] || ((++unfinished))
     printf '  round %d  %-20s  Gradus %s  PyTorch %s\n' "$round" "$setting" "$ours" \
       "${theirs:-did not finish $(tail -1 "$errors")}"

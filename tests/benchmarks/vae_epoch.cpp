@@ -1,6 +1,4 @@
-#include <charconv>
 #include <cstdio>
-#include <cstring>
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -11,6 +9,7 @@
 #include "nn/minibatches.hpp"
 #include "nn/optimizers.hpp"
 #include "tensor/parallel.hpp"
+#include "tests/benchmarks/arguments.hpp"
 #include "tests/benchmarks/timing.hpp"
 #include "tests/benchmarks/vae_by_hand.hpp"
 
@@ -22,17 +21,7 @@ using lesson13::evaluate;
 using lesson13::Vae;
 
 namespace {
-// Argument k, or what it is without one. Throws Error when it is no number, or below `least`.
-Index argument(int argc, char** argv, int k, const char* what, Index otherwise, Index least) {
-  if (argc <= k) return otherwise;
-  Index n = 0;
-  const char* end = argv[k] + std::strlen(argv[k]);
-  const auto [stop, problem] = std::from_chars(argv[k], end, n);
-  if (problem != std::errc() || stop != end || n < least)
-    fail("{} is '{}': give a whole number from {}.\nusage: vae_epoch [EPOCHS] [SEED] [LATENT]",
-         what, argv[k], least);
-  return n;
-}
+constexpr const char* kUsage = "vae_epoch [EPOCHS] [SEED] [LATENT]";
 
 // Returns the training -ELBO: the mean over all images, each at its own batch's turn.
 double train_epoch(Vae<float>& vae, nn::Adam<float>& adam, const Tensor<float>& train, Rng& rng) {
@@ -148,9 +137,10 @@ void run(Index epochs, Index seed, Index latents) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc > 4) fail("at most 3 arguments.\nusage: vae_epoch [EPOCHS] [SEED] [LATENT]");
-  run(argument(argc, argv, 1, "EPOCHS", 1, 1), argument(argc, argv, 2, "SEED", 0, 0),
-      argument(argc, argv, 3, "LATENT", kLatents, 1));
+  if (argc > 4) fail("at most 3 arguments.\nusage: {}", kUsage);
+  run(argument(argc, argv, 1, "EPOCHS", 1, 1, kUsage),
+      argument(argc, argv, 2, "SEED", 0, 0, kUsage),
+      argument(argc, argv, 3, "LATENT", kLatents, 1, kUsage));
 
 } catch (const Error& error) {
   fmt::print(stderr, "vae_epoch: {}\n", error.what());

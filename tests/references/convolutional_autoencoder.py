@@ -15,6 +15,7 @@ puts them. Needs NumPy (1.24.2 was used) and PyTorch (1.13.0).
 """
 import argparse
 import math
+import time
 
 import numpy as np
 import torch
@@ -65,6 +66,7 @@ def train_model(net, train, test, epochs):
     steps = epochs * math.ceil(len(train) / 128)
     step = 0
     for epoch in range(epochs):
+        start = time.perf_counter()
         for rows in torch.randperm(len(train)).split(128):
             x = train[rows]
             adam.param_groups[0]["lr"] = RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -73,7 +75,9 @@ def train_model(net, train, test, epochs):
             loss.backward()
             adam.step()
             step += 1
-        print("epoch %d: test error %.6f" % (epoch + 1, test_error(net, test)), flush=True)
+        seconds = time.perf_counter() - start
+        print("epoch %d: %.3f s, test error %.6f" % (epoch + 1, seconds, test_error(net, test)),
+              flush=True)
 
 
 def main():

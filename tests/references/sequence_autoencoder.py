@@ -8,13 +8,14 @@ orthogonal starts, Adam with a learning rate that rises for 100 steps to 0.005 a
 cosine, gradients clipped to 1, minibatches of 128.
 
     python3 tests/references/sequence_autoencoder.py weights FILE
-    python3 tests/references/sequence_autoencoder.py train [--steps 2716] [--forwards] [--seed 0]
+    python3 tests/references/sequence_autoencoder.py train [--epochs 7] [--forwards] [--seed 0]
 
 Needs NumPy (1.24.2 was used) and PyTorch (1.13.1).
 """
 import argparse
 import math
 import os
+import time
 
 import torch
 from torch import nn
@@ -22,7 +23,7 @@ from torch.nn import functional
 
 from files import safetensors
 
-SYMBOLS, EMBEDDING, HIDDEN, CODE, STEPS = 27, 32, 128, 32, 11
+SYMBOLS, EMBEDDING, HIDDEN, CODE, STEPS, BATCH = 27, 32, 128, 32, 11, 128
 
 
 def words():
@@ -90,37 +91,41 @@ def report(model, x):
                  100 * taught.double().mean()), flush=True)
 
 
-def train(steps, backwards, seed):
+def train(epochs, backwards, seed):
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)  # else products with tiny numbers are very slow
     x, held_out = words()
     model = SequenceAutoencoder(backwards)
     adam = torch.optim.Adam(model.parameters())
     report(model, held_out)
-    for step in range(steps):
-        rate = 0.005 * 0.5 * (1 + math.cos(math.pi * step / steps)) * min(1, (step + 1) / 100)
-        adam.param_groups[0]["lr"] = rate
-        adam.zero_grad()
-        model.loss(x[torch.randint(len(x), (128,))]).backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1)
-        adam.step()
-        if (step + 1) % 500 == 0 or step + 1 == steps:
-            print("step %d:" % (step + 1), end=" ")
-            report(model, held_out)
+    steps, step = epochs * math.ceil(len(x) / BATCH), 0
+    for epoch in range(epochs):
+        start = time.perf_counter()
+        for rows in torch.randperm(len(x)).split(BATCH):
+            rate = 0.005 * 0.5 * (1 + math.cos(math.pi * step / steps)) * min(1, (step + 1) / 100)
+            adam.param_groups[0]["lr"] = rate
+            adam.zero_grad()
+            model.loss(x[rows]).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1)
+            adam.step()
+            step += 1
+        print("epoch %d: %.3f s," % (epoch + 1, time.perf_counter() - start), end=" ")
+        report(model, held_out)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["weights", "train"])
     parser.add_argument("file", nargs="?")
-    parser.add_argument("--steps", type=int, default=2716)
+    parser.add_argument("--epochs", type=int, default=7)
     parser.add_argument("--forwards", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.what == "train":
-        return train(options.steps, not options.forwards, options.seed)
+        return train(options.epochs, not options.forwards, options.seed)
     model = SequenceAutoencoder()
-    model.load_state_dict({name: torch.from_numpy(x) for name, x in safetensors(options.file).items()})
+    weights = safetensors(options.file)
+    model.load_state_dict({name: torch.from_numpy(x) for name, x in weights.items()})
     report(model, words()[1])
 
 
