@@ -307,10 +307,10 @@ inline void draw_clouds(kit::Lesson& lesson, const Vae<float>& vae, const Tensor
   sketch.dots(dots, {.hue = -1, .width = 0.15});
   for (double radius : {1.0, 2.0, 3.0}) {
     sketch.line(kit::ellipse({0, 0}, {radius, 0}, {0, radius}), {.dashed = true});
-    const double corner = -radius * std::sqrt(0.5) - 0.08;
-    sketch.text({corner, corner},
+    const double corner = radius * std::sqrt(0.5) + 0.08;
+    sketch.text({corner, -corner},
                 fmt::format("{:.0f} %", 100 * (1 - std::exp(-0.5 * radius * radius))), {},
-                kit::Align::kRight);
+                kit::Align::kLeft);
   }
   const nn::Normal<float> q = vae.encode(first(1000, data.test_images));
   const Tensor<float> means = q.mean.value();
