@@ -62,7 +62,7 @@ struct Difference {
 
 Difference difference(const Problem& problem, const Tensors& inputs, std::size_t k,
                       const Tensor<double>& direction, double h) {
-  auto central = [&](double step) {
+  auto central = [&problem, &inputs, k, &direction](double step) {
     Tensors above = inputs;
     Tensors below = inputs;
     above[k] = inputs[k] + direction * step;
@@ -120,7 +120,7 @@ struct Comparison {
     analytic.mutable_data()[i] = a;
     numeric.mutable_data()[i] = d.slope();
 
-    // More than 1 times the tolerance where |a - d| > tolerance size + noise.
+    // error > tolerance where |a - d| > tolerance size + noise
     const double size = std::max(std::fabs(a), std::fabs(d.slope()));
     const double relative = std::fabs(a - d.slope()) / (size + noise / tolerance);
     const double error = std::isnan(relative) ? kInfinity : relative;  // a NaN is the worst of all
@@ -142,7 +142,7 @@ struct Comparison {
 
 bool near_a_kink(double x, double distance, const std::vector<double>& kinks) {
   return std::any_of(kinks.begin(), kinks.end(),
-                     [&](double kink) { return std::fabs(x - kink) <= distance; });
+                     [x, distance](double kink) { return std::fabs(x - kink) <= distance; });
 }
 
 // Compares the gradient with respect to input k with differences: element by element, or, where
@@ -172,20 +172,21 @@ Comparison compare_input(const Problem& problem, const Tensors& inputs, std::siz
 
 // How a wrong gradient usually comes about, from how it differs from the right one.
 std::string likely_cause(const Tensor<double>& analytic, const Tensor<double>& numeric) {
-  const double aa = sum(square(analytic)).item();
-  const double an = sum(analytic * numeric).item();
-  const double nn = sum(square(numeric)).item();
-  if (aa == 0) return "it is zero: is the rule missing, or was .value() taken on the way?";
+  const double analytic_sq = sum(square(analytic)).item();
+  const double product = sum(analytic * numeric).item();
+  const double numeric_sq = sum(square(numeric)).item();
+  if (analytic_sq == 0) return "it is zero: is the rule missing, or was .value() taken on the way?";
+  if (numeric_sq == 0) return "it should be zero everywhere";
 
   // analytic = ratio numeric + something orthogonal, whose relative length is `rest`.
-  const double ratio = an / nn;
-  const double rest = std::sqrt(std::max(0.0, aa / nn - ratio * ratio));
+  const double ratio = product / numeric_sq;
+  const double rest = std::sqrt(std::max(0.0, analytic_sq / numeric_sq - ratio * ratio));
   if (std::fabs(ratio + 1) < 1e-4 && rest < 1e-4) return "the sign is wrong";
   if (rest < 1e-4 * std::fabs(ratio))
     return fmt::format("it is {:.6g} times the right one everywhere: a factor is wrong", ratio);
 
   const bool is_square = analytic.rank() == 2 && analytic.shape()[0] == analytic.shape()[1];
-  if (is_square && sum(square(transpose(analytic) - numeric)).item() < 1e-8 * nn)
+  if (is_square && sum(square(transpose(analytic) - numeric)).item() < 1e-8 * numeric_sq)
     return "it is right but for a transpose";
   return "some elements are right and others wrong: look for a mask, an index, a missing sum over "
          "a broadcast axis, or a kink that was not declared";
@@ -194,14 +195,15 @@ std::string likely_cause(const Tensor<double>& analytic, const Tensor<double>& n
 // What is wrong with the gradient of an input; empty when it is right.
 std::string complaint(const Comparison& c, const std::string& name, const Shape& shape,
                       double noise, double tolerance) {
-  const bool is_zero =
-      shape.size() == 0 ||
-      max(maximum(abs(c.analytic), abs(c.numeric))).item() * kSmallestFault <= noise;
-  if (is_zero)
+  // Of a smaller gradient a fault of kSmallestFault would drown in rounding.
+  const double least = noise / kSmallestFault;
+  const bool is_too_small =
+      shape.size() == 0 || max(maximum(abs(c.analytic), abs(c.numeric))).item() <= least;
+  if (is_too_small)
     return fmt::format(
-        "the gradient of input {} {} is zero everywhere: this check has no power; "
-        "choose other inputs, or do not check this one",
-        name, shape);
+        "the gradient of input {} {} is zero everywhere, or at most {:.1e}, which cannot be told "
+        "from rounding: this check has no power; choose other inputs, or do not check this one",
+        name, shape, least);
   if (c.worst_error > tolerance)
     return fmt::format("the gradient of input {} {} is wrong at {}\n  likely cause: {}", name,
                        shape, c.worst, likely_cause(c.analytic, c.numeric));
@@ -304,15 +306,16 @@ GradcheckReport gradcheck(const GradcheckFunction& f, const Tensors& inputs,
 GradcheckReport gradcheck(const std::function<Var<double>()>& f,
                           const std::vector<Parameter<double>*>& parameters,
                           const GradcheckOptions& options) {
-  auto set_values = [&](const Tensors& values) {
+  auto set_values = [&parameters](const Tensors& values) {
     for (std::size_t k = 0; k < values.size(); ++k) parameters[k]->set_value(values[k]);
   };
   Problem problem;
-  problem.f = [&](const Vars&) { return f(); };
-  problem.leaves = [&](const Tensors& values) {
+  problem.f = [&f](const Vars&) { return f(); };
+  problem.leaves = [&parameters, &set_values](const Tensors& values) {
     set_values(values);
     Vars result;
-    for (const Parameter<double>* p : parameters) result.push_back(*p);
+    for (const Parameter<double>* p : parameters)
+      result.push_back(*p);  // the copy of a parameter is its leaf on the current tape
     return result;
   };
   Tensors values;
@@ -320,7 +323,7 @@ GradcheckReport gradcheck(const std::function<Var<double>()>& f,
     values.push_back(p->value());
     problem.names.push_back(p->name());
   }
-  const ScopeExit restore([&] { set_values(values); });
+  const ScopeExit restore([&set_values, &values] { set_values(values); });
   return check(problem, values, options);
 }
 

@@ -50,7 +50,8 @@ constexpr std::array<std::string_view, 20> kDtypes = {"BOOL",    "F4",  "F6_E2M3
                                                       "BF16",    "I32", "U32",     "F32",
                                                       "C64",     "F64", "I64",     "U64"};
 
-// What the format has and Gradus has not, said of one tensor.
+// Thrown for a valid file with something that Gradus does not read, so that the file is not called
+// invalid. What it says goes on after the tensor's name: "'w'" + " is of dtype BF16, ...".
 class Unsupported : public Error {
  public:
   using Error::Error;
@@ -64,7 +65,10 @@ struct Parts {
 
 Parts split(std::string_view bytes) {
   std::uint64_t header_size = 0;
-  std::memcpy(&header_size, bytes.data(), std::min<std::size_t>(8, bytes.size()));
+  if (bytes.size() < sizeof header_size)
+    fail("truncated: it has {} bytes, but the header's size alone takes {}", bytes.size(),
+         sizeof header_size);
+  std::memcpy(&header_size, bytes.data(), sizeof header_size);
   if (header_size > kLargestHeader) fail("a header of {} bytes is too large", header_size);
   if (bytes.size() < 8 + header_size)
     fail("truncated: it has {} bytes, but 8 and a header of {} are promised", bytes.size(),
@@ -80,8 +84,8 @@ class KeyCheck {
   bool operator()(int depth, json::parse_event_t event, json& value) {
     if (depth > kMaxDepth) fail("the header is nested too deeply");
     if (event == json::parse_event_t::object_start) keys_[depth + 1].clear();
-    if (event == json::parse_event_t::key) add(depth, value);
-    return true;
+    if (event == json::parse_event_t::key) add(depth, value.get<std::string>());
+    return true;  // keep it: with false the library would leave it out
   }
 
  private:
@@ -110,7 +114,7 @@ json parse_json(std::string_view text) {
 
 std::size_t size_from(const json& value) {
   if (!value.is_number_unsigned()) fail("{} is not a size", value.dump());
-  return value;
+  return value.get<std::size_t>();
 }
 
 Shape shape_from(const json& value) {
@@ -120,7 +124,7 @@ Shape shape_from(const json& value) {
         fmt::format("has {} axes, and only up to {} are read: write it in another shape",
                     value.size(), Shape::kMaxRank));
   std::vector<Index> extents;
-  for (const json& extent : value) extents.push_back(size_from(extent));
+  for (const json& extent : value) extents.push_back(static_cast<Index>(size_from(extent)));
   return Shape(extents);
 }
 
@@ -135,7 +139,7 @@ bool is_double_from(const std::string& dtype) {
 }
 
 Entry parse_entry(const std::string& name, const json& value) {
-  const bool is_double = is_double_from(value.at("dtype"));
+  const bool is_double = is_double_from(value.at("dtype").get<std::string>());
   const Shape shape = shape_from(value.at("shape"));
   const json& offsets = value.at("data_offsets");
   const Entry entry{.name = name,

@@ -84,6 +84,26 @@ TEST(Gradcheck, CatchesARuleThatIsZero) {
   EXPECT_THAT(report.text, HasSubstr("it is zero"));
 }
 
+TEST(Gradcheck, CatchesARuleThatShouldBeZero) {
+  const GradcheckReport report = gradcheck(
+      [](const Vars& x) {
+        Var<double> z = record<"test: ones">(full<double>(x[0].shape(), 1), x[0]);
+        add_rule(z, x[0], [](const Var<double>& dz) { return dz; });
+        return z;
+      },
+      {kVector});
+  EXPECT_FALSE(report);
+  EXPECT_THAT(report.text, HasSubstr("it should be zero everywhere"));
+}
+
+// A gradient of 1e-3 beside a value of 1e9, whose last digit is 1e-7.
+TEST(Gradcheck, SaysBelowWhichSizeItCannotTell) {
+  const GradcheckReport report =
+      gradcheck([](const Vars& x) { return sum(x[0]) * 1e-3 + 1e9; }, {kVector});
+  EXPECT_FALSE(report);
+  EXPECT_THAT(report.text, AllOf(HasSubstr("or at most"), HasSubstr("told from rounding")));
+}
+
 TEST(Gradcheck, CatchesAValueThatWasTakenOffTheTapeOnTheWay) {
   const GradcheckReport report =
       gradcheck([](const Vars& x) { return x[0] * exp(x[0].value()); }, {kVector});

@@ -153,6 +153,7 @@ TEST_F(Safetensors, WithAnImpossibleHeaderSizeIsRefused) {
   expect_refused(error(std::string(8, '\0')), "");
   expect_refused(error(std::string(8, '\0') + "{}"), "");
   expect_refused(error(std::string(8, '\xff')), "is too large");
+  expect_refused(error(std::string(4, '\xff')), "the header's size alone takes 8");
   expect_refused(error(std::string("\0\0\0\0\0\0\0\x80{}", 10)), "is too large");
   expect_refused(error(std::string("\3\0\0\0\0\0\0\0{}", 10)), "truncated");
   expect_refused(error(std::string("\0\0\0\5\0\0\0\0{}", 10)), "truncated");
