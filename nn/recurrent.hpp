@@ -8,6 +8,8 @@
 #include "nn/init.hpp"
 #include "nn/parameters.hpp"
 #include "tensor/error.hpp"
+#include "tensor/layout.hpp"
+#include "tensor/random.hpp"
 
 // A gated recurrent unit (Cho et al. 2014): it reads a sequence, one input x a step, into a state
 // h.
@@ -23,22 +25,22 @@
 //     N sequences in a batch, I numbers in an input, H in a state
 namespace gradus::nn {
 
-// One for each gate: of an input, the sums W x + b (N, H), to which the state's are still to be
-// added; of the weights, each gate's own rows. (c_n is in none of them: r multiplies it.)
-template <class T> struct Gates {
+// One of each of r, z and n: of an input, the sums W x + b (N, H), to which the state's are still
+// to be added; of the weights, each gate's own rows. (c_n is in none of them: r multiplies it.)
+template <class T> struct PerGate {
   Var<T> r;
   Var<T> z;
   Var<T> n;
 };
 
 // The sums of an input that comes in two parts.
-template <class T> Gates<T> operator+(const Gates<T>& a, const Gates<T>& b) {
+template <class T> PerGate<T> operator+(const PerGate<T>& a, const PerGate<T>& b) {
   return {a.r + b.r, a.z + b.z, a.n + b.n};
 }
 
 // The rows with the given indices: where inputs are symbols, whose vectors stand in a table, the
-// table's gates are computed once, and a step takes the rows of its symbols, without a product.
-template <class T> Gates<T> gather_rows(const Gates<T>& x, const std::vector<Index>& indices) {
+// table's sums are computed once, and a step takes the rows of its symbols, without a product.
+template <class T> PerGate<T> gather_rows(const PerGate<T>& x, const std::vector<Index>& indices) {
   return {gather_rows(x.r, indices), gather_rows(x.z, indices), gather_rows(x.n, indices)};
 }
 
@@ -52,22 +54,22 @@ template <class T> class GruCell {
   GruCell(const std::string& name, const Var<T>& weight_ih, const Var<T>& weight_hh,
           const Var<T>& bias_ih, const Var<T>& bias_hh)
       : name_(name), weight_ih_(cut(weight_ih)), weight_hh_(cut(weight_hh)) {
-    const Gates<T> b = cut(bias_ih);
-    const Gates<T> c = cut(bias_hh);
+    const PerGate<T> b = cut(bias_ih);
+    const PerGate<T> c = cut(bias_hh);
     bias_ = {b.r + c.r, b.z + c.z, b.n};
     candidate_bias_ = c.n;
   }
 
   // The sums of an input: (N, I) -> (N, H) each. Throws Error when x does not fit.
-  Gates<T> gates(const Var<T>& x) const {
+  PerGate<T> input_sums(const Var<T>& x) const {
     if (x.shape().rank() != 2 || x.shape()[1] != inputs())
       fail("{}: expects inputs (N, {}), but was given {}", name_, inputs(), x.shape());
-    return gates_of_part(x, 0);
+    return input_sums_of_part(x, 0);
   }
 
   // The sums of a part of an input, its numbers from `begin` on, (N, n): the parts' sums are to be
   // added. The biases come with the part at 0. Throws Error when x does not fit.
-  Gates<T> gates_of_part(const Var<T>& x, Index begin) const {
+  PerGate<T> input_sums_of_part(const Var<T>& x, Index begin) const {
     if (x.shape().rank() != 2 || begin < 0 || x.shape()[1] > inputs() - begin)
       fail("{}: expects a part of inputs (N, {}), but was given {} from {} on", name_, inputs(),
            x.shape(), begin);
@@ -78,17 +80,18 @@ template <class T> class GruCell {
       if (whole) return matmul_nt(x, weight);
       return matmul_nt(x, slice(weight, 1, begin, end));
     };
-    const Gates<T> products = {product(weight_ih_.r), product(weight_ih_.z), product(weight_ih_.n)};
+    const PerGate<T> products = {product(weight_ih_.r), product(weight_ih_.z),
+                                 product(weight_ih_.n)};
     return begin == 0 ? products + bias_ : products;
   }
 
   // The next state (N, H), from the sums of the input and the state h before it. Throws Error
-  // unless h and each of the gates are (N, H).
-  Var<T> operator()(const Gates<T>& x, const Var<T>& h) const {
+  // unless h and each of the sums are (N, H).
+  Var<T> operator()(const PerGate<T>& x, const Var<T>& h) const {
     const Index hidden = weight_hh_.r.shape()[1];
     for (const Var<T>* gate : {&x.r, &x.z, &x.n})
       if (h.shape().rank() != 2 || h.shape()[1] != hidden || gate->shape() != h.shape())
-        fail("{}: expects a state (N, {}) and gates of the same shape, but was given {} and {}",
+        fail("{}: expects a state (N, {}) and sums of the same shape, but was given {} and {}",
              name_, hidden, h.shape(), gate->shape());
 
     const Var<T> r = sigmoid(x.r + matmul_nt(h, weight_hh_.r));
@@ -100,23 +103,23 @@ template <class T> class GruCell {
  private:
   Index inputs() const { return weight_ih_.r.shape()[1]; }  // I
 
-  static Gates<T> cut(const Var<T>& stacked) {
+  static PerGate<T> cut(const Var<T>& stacked) {
     const Index hidden = stacked.shape()[0] / 3;
     return {slice(stacked, 0, 0, hidden), slice(stacked, 0, hidden, 2 * hidden),
             slice(stacked, 0, 2 * hidden, 3 * hidden)};
   }
 
   std::string name_;
-  Gates<T> weight_ih_;     // W, (H, I) each
-  Gates<T> weight_hh_;     // U, (H, H) each
-  Gates<T> bias_;          // b_r + c_r, b_z + c_z and b_n, (H) each
+  PerGate<T> weight_ih_;   // W, (H, I) each
+  PerGate<T> weight_hh_;   // U, (H, H) each
+  PerGate<T> bias_;        // b_r + c_r, b_z + c_z and b_n, (H) each
   Var<T> candidate_bias_;  // c_n, (H)
 };
 
 // The parameters, as torch.nn.GRU of one layer has them. Over a sequence:
 //
 //     const GruCell<T> cell = gru.cell();
-//     for (const Tensor<T>& x : inputs) h = cell(cell.gates(x), h);
+//     for (const Tensor<T>& x : inputs) h = cell(cell.input_sums(x), h);
 template <class T> class Gru {
  public:
   // With kPyTorch, all numbers begin uniform within +-1 / sqrt(H). With kGlorot, the W of each gate
@@ -139,11 +142,11 @@ template <class T> class Gru {
   Parameter<T> bias_hh;    // c_r, c_z, c_n: (3 H), "name.bias_hh_l0"
 
  private:
-  // Of kPyTorch's bound, `in` is the number of states, whatever the input is.
+  // kPyTorch's bound is 1 / sqrt(H) for W too, although each of its sums has I products.
   static Tensor<T> initial_weight_ih(Index in, Index hidden, Init init, Rng& rng) {
     if (init == Init::kHe) fail("Gru: there is no relu in it; take kPyTorch or kGlorot, not kHe");
-    const double h = static_cast<double>(hidden);
-    const Fan fan = {.in = init == Init::kPyTorch ? h : static_cast<double>(in), .out = h};
+    const Index fan_in = init == Init::kPyTorch ? hidden : in;
+    const Fan fan = {.in = static_cast<double>(fan_in), .out = static_cast<double>(hidden)};
     return initial_weight<T>({3 * hidden, in}, fan, init, rng);
   }
 

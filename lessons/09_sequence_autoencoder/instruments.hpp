@@ -98,7 +98,7 @@ inline std::vector<double> gru_gradients(double update_bias, Index steps, Rng& r
   const nn::GruCell<float> cell = gru.cell();
   std::vector<Var<float>> h = {tape.leaf(Tensor<float>({kSequences, kHidden}))};
   for (Index t = 0; t < steps; ++t)
-    h.push_back(cell(cell.gates(rng.normal<float>({kSequences, kInputs})), h.back()));
+    h.push_back(cell(cell.input_sums(rng.normal<float>({kSequences, kInputs})), h.back()));
   return gradient_lengths(h, rng);
 }
 

@@ -42,7 +42,7 @@ void step_once(kit::Lesson& lesson) {
   nn::Gru<double> gru("gru", 1, 1, rng);
   make_ones(gru, 1);
   const nn::GruCell<double> cell = gru.cell();
-  const double h = cell(cell.gates(full<double>({1, 1}, 1)), full<double>({1, 1}, 0.5)).item();
+  const double h = cell(cell.input_sums(full<double>({1, 1}, 1)), full<double>({1, 1}, 0.5)).item();
   const double gate = logistic(1.5);  // of both
   const double n = std::tanh(1 + gate * (0.5 + 1));
   const double reset_before = std::tanh(1 + gate * 0.5 + 1);
@@ -87,7 +87,7 @@ void keep_a_state(kit::Lesson& lesson) {
     const nn::GruCell<double> cell = gru.cell();
     const Var<double> first = tape.leaf(full<double>({1, 1}, 0.5));
     Var<double> h = first;
-    for (Index t = 0; t < steps; ++t) h = cell(cell.gates(full<double>({1, 1}, 1)), h);
+    for (Index t = 0; t < steps; ++t) h = cell(cell.input_sums(full<double>({1, 1}, 1)), h);
     return gradient(sum(h), {first})[0].item();
   };
   for (int bias : {0, 1, 3})

@@ -75,7 +75,7 @@ template <class T> class SequenceAutoencoder {
     const std::vector<std::vector<Index>> columns = columns_of(x, sizes_.symbols);
     const Index steps = std::ssize(columns);
     const nn::GruCell<T> cell = encoder_.cell();
-    const nn::Gates<T> says = cell.gates(embedding_);  // (V + 1, H): what each symbol says
+    const nn::PerGate<T> says = cell.input_sums(embedding_);  // (V + 1, H): what each symbol says
     std::vector<Var<T>> h = {first};
     for (Index i = 0; i < steps; ++i) {
       const Index t = reading_ == Reading::kBackwards ? steps - 1 - i : i;
@@ -111,8 +111,8 @@ template <class T> class SequenceAutoencoder {
   Tensor<T> decode(const Tensor<T>& code, Index steps) const {
     const Index n = code.extent(0);
     const nn::GruCell<T> cell = decoder_.cell();
-    const nn::Gates<T> symbol_says = cell.gates_of_part(embedding_, 0);
-    const nn::Gates<T> code_says = cell.gates_of_part(code, sizes_.embedding);
+    const nn::PerGate<T> symbol_says = cell.input_sums_of_part(embedding_, 0);
+    const nn::PerGate<T> code_says = cell.input_sums_of_part(code, sizes_.embedding);
     Var<T> h = tanh(from_code_(code));
     std::vector<Index> written(n, sizes_.symbols);  // V: nothing yet
     Tensor<T> result({n, steps});
@@ -138,8 +138,8 @@ template <class T> class SequenceAutoencoder {
   Var<T> logits_with_teacher(const Var<T>& code, const Tensor<T>& x) const {
     const std::vector<std::vector<Index>> columns = columns_of(x, sizes_.symbols);
     const nn::GruCell<T> cell = decoder_.cell();
-    const nn::Gates<T> symbol_says = cell.gates_of_part(embedding_, 0);
-    const nn::Gates<T> code_says = cell.gates_of_part(code, sizes_.embedding);
+    const nn::PerGate<T> symbol_says = cell.input_sums_of_part(embedding_, 0);
+    const nn::PerGate<T> code_says = cell.input_sums_of_part(code, sizes_.embedding);
     Var<T> h = tanh(from_code_(code));
     std::vector<Index> before(x.extent(0), sizes_.symbols);  // V: nothing yet
     std::vector<Var<T>> states;

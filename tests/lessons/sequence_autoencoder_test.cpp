@@ -110,7 +110,7 @@ TEST(GruOfOnes, TakesTheStepOnPaper) {
   nn::Gru<double> gru("gru", 1, 1, rng);
   make_ones(gru, 1);
   const nn::GruCell<double> cell = gru.cell();
-  const Var<double> h = cell(cell.gates(full<double>({1, 1}, 1)), full<double>({1, 1}, 0.5));
+  const Var<double> h = cell(cell.input_sums(full<double>({1, 1}, 1)), full<double>({1, 1}, 0.5));
   EXPECT_NEAR(h.item(), 0.5870123346, 5e-11);
 }
 
@@ -124,7 +124,7 @@ TEST(GruOfGatesOnly, KeepsThePowerOfItsGate) {
     const nn::GruCell<double> cell = gru.cell();
     const Var<double> first = tape.leaf(Tensor<double>({1, 2}, {0.5, -1}));
     Var<double> h = first;
-    for (int t = 0; t < 12; ++t) h = cell(cell.gates(full<double>({1, 1}, 7)), h);
+    for (int t = 0; t < 12; ++t) h = cell(cell.input_sums(full<double>({1, 1}, 7)), h);
     const double kept = std::pow(1 / (1 + std::exp(-bias)), 12);
     EXPECT_NEAR(h.value()(0, 1), -kept, 1e-14);
     EXPECT_NEAR(gradient(sum(h), {first})[0].value()(0, 0), kept, 1e-14);

@@ -177,7 +177,7 @@ V convolution_gradient_penalty(const Vars& v) {
 V gru(const Vars& v) {
   const GruCell<double> cell("gru", v[5], v[6], v[7], v[8]);
   V h = v[4];
-  for (int t = 0; t < 4; ++t) h = cell(cell.gates(v[t]), h);
+  for (int t = 0; t < 4; ++t) h = cell(cell.input_sums(v[t]), h);
   return mean(sum(square(h), {1}));
 }
 

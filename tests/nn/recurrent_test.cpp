@@ -61,7 +61,7 @@ Tensor<double> column(const std::vector<double>& numbers) {
 TEST(Gru, OfOneUnitIsPyTorchsVariant) {
   const GruCell<double> cell("gru", column({1, 1, 1}), column({1, 1, 1}), Tensor<double>({3}),
                              Tensor<double>({3}, {0, 0, 1}));
-  const double got = cell(cell.gates(column({1})), column({0.5})).item();
+  const double got = cell(cell.input_sums(column({1})), column({0.5})).item();
 
   const double r = sigmoid_of(1.5);
   const double z = r;
@@ -106,7 +106,7 @@ TEST(Gru, IsTheFormulaUnitByUnit) {
   const Tensor<double> x = gaussian_numbers<double>({5, 3}, 1);
   const Tensor<double> h = gaussian_numbers<double>({5, 4}, 2);
   const GruCell<double> cell = gru.cell();
-  EXPECT_LE(distance(cell(cell.gates(x), h).value(), step_by_formula(gru, x, h)), 1e-15 * 4);
+  EXPECT_LE(distance(cell(cell.input_sums(x), h).value(), step_by_formula(gru, x, h)), 1e-15 * 4);
 }
 
 TEST(Gru, StepIsFourteenNodesOnTheTape) {
@@ -114,7 +114,7 @@ TEST(Gru, StepIsFourteenNodesOnTheTape) {
   const Gru<double> gru("gru", 3, 4, rng);
   Tape<double> tape;
   const GruCell<double> cell = gru.cell();
-  const Gates<double> x = cell.gates(Tensor<double>({5, 3}));
+  const PerGate<double> x = cell.input_sums(Tensor<double>({5, 3}));
   Var<double> h = cell(x, Tensor<double>({5, 4}));
   for (int step = 0; step < 3; ++step) {
     const Index before = tape.size();
@@ -128,23 +128,23 @@ TEST(Gru, GatesOfTheWholeAreTheSumOfThoseOfItsParts) {
   Rng rng(1);
   const GruCell<double> cell = Gru<double>("gru", 5, 4, rng).cell();
   const Tensor<double> x = gaussian_numbers<double>({3, 5}, 1);
-  const Gates<double> whole = cell.gates(x);
-  const Gates<double> parts = cell.gates_of_part(slice(x, 1, 0, 2), 0) +
-                              cell.gates_of_part(slice(x, 1, 2, 4), 2) +
-                              cell.gates_of_part(slice(x, 1, 4, 5), 4);
+  const PerGate<double> whole = cell.input_sums(x);
+  const PerGate<double> parts = cell.input_sums_of_part(slice(x, 1, 0, 2), 0) +
+                                cell.input_sums_of_part(slice(x, 1, 2, 4), 2) +
+                                cell.input_sums_of_part(slice(x, 1, 4, 5), 4);
   EXPECT_LE(distance(parts.r.value(), whole.r.value()), 1e-15 * 4);
   EXPECT_LE(distance(parts.z.value(), whole.z.value()), 1e-15 * 4);
   EXPECT_LE(distance(parts.n.value(), whole.n.value()), 1e-15 * 4);
 }
 
-// gather_rows is all that an embedding needs: of a table's gates as of the table itself.
+// gather_rows is all that an embedding needs: of a table's sums as of the table itself.
 TEST(Gru, GatesOfSymbolsAreRowsOfThoseOfTheTable) {
   Rng rng(1);
   const GruCell<double> cell = Gru<double>("gru", 5, 4, rng).cell();
   const Tensor<double> table = gaussian_numbers<double>({7, 5}, 1);
   const std::vector<Index> symbols = {3, 0, 3, 6};
-  const Gates<double> rows = gather_rows(cell.gates(table), symbols);
-  const Gates<double> direct = cell.gates(gather_rows(table, symbols));
+  const PerGate<double> rows = gather_rows(cell.input_sums(table), symbols);
+  const PerGate<double> direct = cell.input_sums(gather_rows(table, symbols));
   EXPECT_LE(distance(rows.r.value(), direct.r.value()), 1e-15 * 4);
   EXPECT_LE(distance(rows.z.value(), direct.z.value()), 1e-15 * 4);
   EXPECT_LE(distance(rows.n.value(), direct.n.value()), 1e-15 * 4);
@@ -164,7 +164,7 @@ TEST(Gru, WithoutWeightsForgetsByItsUpdateGate) {
     const GruCell<double> cell("gru", Tensor<double>({3, 1}), Tensor<double>({3, 1}),
                                Tensor<double>({3}, {0, bias.b, 0}),
                                Tensor<double>({3}, {0, bias.c, 0}));
-    const Gates<double> x = cell.gates(column({1}));
+    const PerGate<double> x = cell.input_sums(column({1}));
     const Var<double> start = tape.leaf(column({0.5}));
     Var<double> h = start;
     for (int t = 0; t < 12; ++t) h = cell(x, h);
@@ -191,7 +191,7 @@ TEST(Gru, HasTheGradientsThatDifferencesShowThroughSixSteps) {
     auto last_state = [&] {
       const GruCell<double> cell = gru.cell();
       Var<double> h = start;
-      for (const Tensor<double>& x : inputs) h = cell(cell.gates(x), h);
+      for (const Tensor<double>& x : inputs) h = cell(cell.input_sums(x), h);
       return h;
     };
     Parameters<double> all = gru.parameters();
@@ -210,8 +210,8 @@ TEST(Gru, HasTheGradientsOfWhatItsInputsAreMadeOf) {
   const std::vector<std::vector<Index>> symbols = {{0, 3}, {1, 1}, {3, 2}};
   auto last_state = [&] {
     const GruCell<double> cell = gru.cell();
-    const Gates<double> of_table = cell.gates_of_part(table, 0);
-    const Gates<double> of_code = cell.gates_of_part(code, 3);
+    const PerGate<double> of_table = cell.input_sums_of_part(table, 0);
+    const PerGate<double> of_code = cell.input_sums_of_part(code, 3);
     Var<double> h = Tensor<double>({2, 3});
     for (const std::vector<Index>& step : symbols)
       h = cell(gather_rows(of_table, step) + of_code, h);
@@ -287,24 +287,24 @@ TEST(Gru, SaysWhichWasGivenWhatDoesNotFit) {
   Rng rng(1);
   const GruCell<double> cell = Gru<double>("decoder", 5, 4, rng).cell();
   for (const Shape& shape : {Shape{2, 6}, Shape{2, 4}, Shape{5}, Shape{2, 1, 5}, Shape{}})
-    EXPECT_EQ(error_of([&] { cell.gates(Tensor<double>(shape)); }),
+    EXPECT_EQ(error_of([&] { cell.input_sums(Tensor<double>(shape)); }),
               fmt::format("decoder.weight_ih_l0: expects inputs (N, 5), but was given {}", shape));
   for (Index begin : {Index{-1}, Index{4}, Index{6}, Index{1} << 62})
     EXPECT_EQ(error_of([&] {
-                cell.gates_of_part(Tensor<double>({2, 2}), begin);
+                cell.input_sums_of_part(Tensor<double>({2, 2}), begin);
               }),
               fmt::
                   format("decoder.weight_ih_l0: expects a part of inputs (N, 5), but was given (2, "
                          "2) from {} on",
                          begin));
 
-  const Gates<double> x = cell.gates(Tensor<double>({2, 5}));
+  const PerGate<double> x = cell.input_sums(Tensor<double>({2, 5}));
   for (const Shape& shape : {Shape{1, 4}, Shape{3, 4}, Shape{2, 5}, Shape{4}, Shape{}})
     EXPECT_EQ(error_of([&] { cell(x, Tensor<double>(shape)); }),
-              fmt::format("decoder.weight_ih_l0: expects a state (N, 4) and gates of the same "
+              fmt::format("decoder.weight_ih_l0: expects a state (N, 4) and sums of the same "
                           "shape, but was given {} and (2, 4)",
                           shape));
-  EXPECT_EQ(cell(cell.gates(Tensor<double>({0, 5})), Tensor<double>({0, 4})).shape(),
+  EXPECT_EQ(cell(cell.input_sums(Tensor<double>({0, 5})), Tensor<double>({0, 4})).shape(),
             (Shape{0, 4}));
   EXPECT_THAT(error_of([&] { Gru<float>("gru", 0, 4, rng); }), HasSubstr("no elements"));
   EXPECT_THAT(error_of([&] { Gru<float>("gru", 4, 0, rng); }), HasSubstr("no elements"));
