@@ -5,12 +5,16 @@
 #include <cmath>
 #include <cstdio>
 #include <exception>
+#include <iterator>
+#include <set>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "autograd/elementwise.hpp"
 #include "autograd/record.hpp"
 #include "autograd/scope_exit.hpp"
+#include "tensor/storage.hpp"
 
 namespace gradus {
 namespace {
@@ -192,11 +196,12 @@ template <class T> Index Tape<T>::node_to_sweep_from(const char* operation, cons
 template <class T>
 typename Tape<T>::Gradients Tape<T>::sweep(const char* operation, const Var<T>& y, Sweep kind) {
   const Index last = node_to_sweep_from(operation, y);
-  const bool free_behind = kind == Sweep::kBackward;
+  // The rules record only where the gradients are to be differentiated again. Afterwards the tape
+  // records as before, unless this sweep has spent it.
   const bool recorded_before = recording_;
-  const ScopeExit restore([&] { recording_ = recorded_before && !spent_; });
+  const ScopeExit restore([this, recorded_before] { recording_ = recorded_before && !spent_; });
   recording_ = kind == Sweep::kCreateGraph;
-  if (free_behind) spent_ = true;
+  spent_ = kind == Sweep::kBackward;  // it was not before: node_to_sweep_from has seen to that
 
   Gradients gradients(last + 1, &recycled_memory);
   gradients[last] = full<T>(y.shape(), 1);
@@ -205,7 +210,7 @@ typename Tape<T>::Gradients Tape<T>::sweep(const char* operation, const Var<T>& 
     if (options_.keep_values) kept_[node].gradient = gradients[node].value_;
     if (nodes_[node].inputs.count == 0) continue;  // a leaf keeps its gradient
     check_rules(operation, node);
-    const Var<T> dz = free_behind ? std::move(gradients[node]) : gradients[node];
+    const Var<T> dz = spent_ ? std::move(gradients[node]) : gradients[node];
     pass_on(operation, node, dz, gradients);
   }
   return gradients;
@@ -296,16 +301,10 @@ template <class T> std::string Tape<T>::table() const {
   std::string text = fmt::format("{:>5}  {:<24} {:<16} inputs\n", "node", "operation", "shape");
   for (Index i = 0; i < size(); ++i) {
     text += fmt::format("{:>5}  {:<24} {:<16}", i, nodes_[i].name, nodes_[i].shape.str());
-    const char* separator = " ";
-    for (const Edge& edge : edges_of(i)) {
-      text += separator + std::to_string(edge.input);
-      separator = ", ";
-    }
-    const Index constants = nodes_[i].inputs.count - std::ssize(edges_of(i));
-    for (Index k = 0; k < constants; ++k) {
-      text += separator + std::string("constant");
-      separator = ", ";
-    }
+    std::vector<std::string> inputs;
+    for (const Edge& edge : edges_of(i)) inputs.push_back(std::to_string(edge.input));
+    inputs.resize(nodes_[i].inputs.count, "constant");
+    if (!inputs.empty()) text += fmt::format(" {}", fmt::join(inputs, ", "));
     text += '\n';
   }
   return text;

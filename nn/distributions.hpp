@@ -134,8 +134,9 @@ template <class T> struct Categorical {
     const Index classes = log_p.shape()[1];
     check_labels("Categorical", labels, classes);
 
-    std::vector<Index> places = labels;  // in the N K numbers
-    for (Index i = 0; i < std::ssize(places); ++i) places[i] += i * classes;
+    // Row by row, ln P(k) of example i is number i K + k.
+    std::vector<Index> places;
+    for (Index i = 0; i < std::ssize(labels); ++i) places.push_back(i * classes + labels[i]);
     return gather_rows(reshape(log_p, {log_p.value().size()}), std::move(places));
   }
 
@@ -161,6 +162,8 @@ template <class T> struct Categorical {
   }
 
  private:
+  // The first class at which the running sum of p passes `left`, from which each class takes its
+  // share; where none does, the last one with p > 0.
   static std::optional<Index> draw(const T* p, Index classes, double left) {
     std::optional<Index> label;
     for (Index k = 0; k < classes; ++k) {

@@ -36,7 +36,7 @@ template <class T> class Minibatches {
     void operator++() { first += batches->size_; }
 
     // The last batch, which may be smaller, steps beyond the end.
-    bool operator!=(const Iterator& end) const { return first < end.first; }
+    bool operator==(const Iterator& end) const { return first >= end.first; }
   };
 
   Iterator begin() const { return {this, 0}; }

@@ -21,20 +21,21 @@ bool fits(const Window& window, Index extent) {
   return extent >= 1 && window.size - 2 * window.padding <= extent;
 }
 
-// What one row of pixels in a window has in common with the image is a run of numbers that are
-// neighbours both in unfold's rows and in the images. These are those of `count` windows side by
-// side.
+// A run: the numbers of one row of a window's pixels that lie inside of the image. They are
+// neighbours both in unfold's rows and in the images. Here is one run of each of `count` windows
+// side by side: run k begins at in_rows + k rows_step, and at in_images + k images_step.
 struct Runs {
-  Index length;
+  Index length;  // numbers in each run
   Index count;
-  Index in_rows;    // where the first one's begins
-  Index rows_step;  // how far it is from there to the next one's
-  Index in_images;  // and the same in the images
+  Index in_rows;
+  Index rows_step;
+  Index in_images;
   Index images_step;
 };
 
-// Calls f(length), with a constant where there is one channel and the window a usual one: such runs
-// are too short for a loop or a call of memcpy, but a move or two if the compiler knows the length.
+// Calls f(length). The lengths 3 and 4, of one channel and a usual window, go as constants, whose
+// value is part of their type: such runs are too short for a loop or a call of memcpy, but a move
+// or two if the compiler knows the length.
 template <class F> void with_known_length(Index length, const F& f) {
   if (length == 3)
     f(std::integral_constant<Index, 3>());
@@ -73,12 +74,13 @@ struct Grid {
 
   // Calls f(runs) for all runs of the windows that stand at height i of an image.
   template <class F> void for_each_run(Index image, Index i, const F& f) const {
-    // The windows that hang over neither side have all of their pixels in a row; the others are
-    // taken one by one.
+    // Along the width, window j covers the pixels j s - p to j s - p + K - 1. It hangs over neither
+    // side where p <= j s <= W + p - K: those windows, first <= j < last, have runs of one length
+    // and are taken together, the others one by one.
     const Index s = window.stride;
-    const Index first = std::min(across, (window.padding + s - 1) / s);
-    const Index room = width + window.padding - window.size;  // for a window to move in
-    const Index last = room < 0 ? first : std::clamp(room / s + 1, first, across);
+    const Index first = std::min(across, (window.padding + s - 1) / s);  // p / s, rounded up
+    const Index largest = width + window.padding - window.size;          // W + p - K
+    const Index last = largest < 0 ? first : std::clamp(largest / s + 1, first, across);
 
     for (Index j = 0; j < first; ++j) windows_from(image, i, j, 1, f);
     if (first < last) windows_from(image, i, first, last - first, f);
@@ -180,9 +182,10 @@ template <class F> void for_each_product(const Grid& x, Index outputs, const F& 
                 const Index column = stride * j + v - padding;
                 if (row < 0 || row >= x.height || column < 0 || column >= x.width) continue;
 
-                f(((n * x.down + i) * x.across + j) * outputs + o,
-                  ((o * x.channels + c) * size + u) * size + v,
-                  ((n * x.height + row) * x.width + column) * x.channels + c);
+                const Index in_y = ((n * x.down + i) * x.across + j) * outputs + o;
+                const Index in_w = ((o * x.channels + c) * size + u) * size + v;
+                const Index in_x = ((n * x.height + row) * x.width + column) * x.channels + c;
+                f(in_y, in_w, in_x);
               }
 }
 }  // namespace

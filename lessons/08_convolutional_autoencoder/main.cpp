@@ -1,6 +1,7 @@
 // Lesson 08: an autoencoder that knows which pixels are neighbours.
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -86,11 +87,11 @@ void find_edges(kit::Lesson& lesson) {
   };
   check("sobel_of_ramp_to_the_right", sobel_at(right, 2, 1), 8);
   check("sobel_of_ramp_down", sobel_at(down, 2, 1), 0);
-  for (Index i = 0; i < 4; ++i) {
-    check(fmt::format("sobel_of_product_row_{}", i + 1), sobel_at(both, i, 2),
-          8 * static_cast<double>(i + 1));
-    const std::vector<double> expected = {0, 4, 4, 0};
-    check(fmt::format("sobel_of_step_column_{}", i + 1), sobel_at(step, 1, i), expected[i]);
+  const std::vector<double> at_step = {0, 4, 4, 0};
+  for (Index k = 0; k < 4; ++k) {  // a row of the product, a column of the step
+    check(fmt::format("sobel_of_product_row_{}", k + 1), sobel_at(both, k, 2),
+          8 * static_cast<double>(k + 1));
+    check(fmt::format("sobel_of_step_column_{}", k + 1), sobel_at(step, 1, k), at_step[k]);
   }
 }
 
@@ -152,13 +153,22 @@ void count_parameters(kit::Lesson& lesson) {
   Mlp mlp(784, kHidden, kCode, rng);
   const nn::Parameters<float> p = convolutional.parameters();
   check_count(lesson, "weights_of_second_layer", p[2]->value().size(), 32 * 16 * 4 * 4);
-  check_count(lesson, "weights_without_windows", 14 * 14 * 16 * 7 * 7 * 32, 4917248);
-  check_count(lesson, "parameters_convolutional", nn::count(p), 118913);
-  check_count(lesson, "parameters_mlp", nn::count(mlp.parameters()), 118464);
+  const Tensor<float> image({1, 784});
+  const Index first_maps = convolutional.first_maps(image).value().size();
+  const Index second_maps = convolutional.second_maps(image).value().size();
+  check_count(lesson, "weights_without_windows", first_maps * second_maps,
+              (14 * 14 * 16) * (7 * 7 * 32));
+  // Of each layer, its weights and biases.
+  check_count(lesson, "parameters_convolutional", nn::count(p),
+              (16 * 16 + 16) + (32 * 16 * 16 + 32) + (1568 * 32 + 32) + (32 * 1568 + 1568) +
+                  (32 * 16 * 16 + 16) + (16 * 16 + 1));
+  check_count(lesson, "parameters_mlp", nn::count(mlp.parameters()),
+              (784 * 72 + 72) + (72 * 32 + 32) + (32 * 72 + 72) + (72 * 784 + 784));
   const Products of_windows = products_of(sizes);
   const Products of_mlp = products_of_mlp(784, kHidden, kCode);
-  check_count(lesson, "products_convolutional", std::lround(of_windows.forward), 1003520);
-  check_count(lesson, "products_mlp", std::lround(of_mlp.forward), 117504);
+  check_count(lesson, "products_convolutional", std::lround(of_windows.forward),
+              2 * (14 * 14 * 16 * 16 + 7 * 7 * 32 * 256 + 1568 * 32));
+  check_count(lesson, "products_mlp", std::lround(of_mlp.forward), 2 * (784 * 72 + 72 * 32));
   lesson.report("products_ratio_in_training", of_windows.training / of_mlp.training, "");
   draw_receptive_field(lesson);
 }
@@ -223,27 +233,35 @@ void train_beside(kit::Lesson& lesson, const std::string& label, M& model,
 // The models beside the main one: lesson 05's autoencoder with as many parameters; both kinds with
 // about 27,000; and, for a fifth of the steps, windows of 3.
 struct Beside {
-  Rng rng_mlp, rng_small_mlp, rng_small, rng_3;
-  Mlp mlp, small_mlp;
-  Convolutional small, kernel_3;
-  Index short_steps;
-
-  Beside(kit::Lesson& lesson, const kit::ImageData& data, double mean_pixel, Index steps)
-      : rng_mlp(lesson.options().seed + 1),
-        rng_small_mlp(rng_mlp),
-        rng_small(rng_mlp),
-        rng_3(rng_mlp),
+  Beside(const kit::ImageData& data, double mean_pixel, std::uint64_t seed)
+      : rng_mlp(seed),
+        rng_small_mlp(seed),
+        rng_small(seed),
+        rng_3(seed),
         mlp(data.height * data.width, kHidden, kCode, rng_mlp),
         small_mlp(data.height * data.width, kFewHidden, kCode, rng_small_mlp),
         small({.side = data.height, .first = 4, .second = 8}, rng_small, mean_pixel),
-        kernel_3({.side = data.height, .kernel = 3}, rng_3, mean_pixel),
-        short_steps(std::max<Index>(1, steps / 5)) {
-    const Tensor<float>& x = data.train_images;
+        kernel_3({.side = data.height, .kernel = 3}, rng_3, mean_pixel) {}
+
+  void train(kit::Lesson& lesson, const Tensor<float>& x, Index steps) {
+    short_steps = std::max<Index>(1, steps / 5);
     train_beside(lesson, "linear layers", mlp, x, rng_mlp, steps);
     train_beside(lesson, "linear layers, small", small_mlp, x, rng_small_mlp, steps);
     train_beside(lesson, "windows, small", small, x, rng_small, steps);
     train_beside(lesson, "windows of 3", kernel_3, x, rng_3, short_steps);
   }
+
+  // One for each model, all from one seed.
+  Rng rng_mlp;
+  Rng rng_small_mlp;
+  Rng rng_small;
+  Rng rng_3;
+
+  Mlp mlp;
+  Mlp small_mlp;
+  Convolutional small;
+  Convolutional kernel_3;
+  Index short_steps = 0;
 };
 
 // The error of a model with so many parameters, reported.
@@ -407,7 +425,8 @@ void run(kit::Lesson& lesson) {
   draw_kernels(lesson, model.first_kernel());
 
   const Index an_epoch = (data.train_images.extent(0) + kBatch - 1) / kBatch;
-  Beside beside(lesson, data, mean_pixel, epochs * an_epoch);
+  Beside beside(data, mean_pixel, lesson.options().seed + 1);
+  beside.train(lesson, data.train_images, epochs * an_epoch);
   if (lesson.interrupted()) return;
   compare_errors(lesson, model, history, beside, of_pca, data);
   draw_rows(lesson, "reconstructions", "Ten test images, each from a code of 32 numbers",

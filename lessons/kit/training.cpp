@@ -15,7 +15,8 @@
 namespace gradus::kit {
 namespace {
 
-// Before names in a checkpoint: of the scores, and of what it is a checkpoint of.
+// Before names in a checkpoint's metadata: "history.NAME" are the scores NAME, "run.NAME" is
+// something that the run was made with.
 const std::string kHistory = "history.";
 const std::string kRun = "run.";
 
@@ -102,7 +103,8 @@ void Training::record(const std::function<std::vector<Score>()>& measure) {
 }
 
 void Training::require_same_names(const std::vector<Score>& scores) const {
-  std::set<std::string> before, now;
+  std::set<std::string> before;
+  std::set<std::string> now;
   for (const auto& [name, values] : history_) before.insert(name);
   for (const auto& [name, value] : scores) now.insert(name);
   if (now != before)
@@ -164,12 +166,12 @@ void Training::load() {
   const auto file = io::read_safetensors<float>(checkpoint_);
   require_same_run(file.metadata);
   History history = history_from(file.metadata);
-  const int done = static_cast<int>(history.begin()->second.size()) - 1;
-  if (done > plan_.epochs)
+  const int epochs_done = static_cast<int>(history.begin()->second.size()) - 1;
+  if (epochs_done > plan_.epochs)
     fail(
         "{} has {} epochs done, but only {} are asked for: ask for as many with --epochs, or leave "
         "--resume out to begin anew.",
-        checkpoint_.string(), done, plan_.epochs);
+        checkpoint_.string(), epochs_done, plan_.epochs);
   const auto state = file.metadata.find("rng");
   if (state == file.metadata.end())
     fail("{} is damaged: it has no state of the random numbers", checkpoint_.string());
@@ -214,7 +216,7 @@ void Steps::Batches::advance() {
   ++next_;
   ++steps_.done_;
   steps_.progress_.step();
-  const bool epoch_is_over = !(next_ != epoch_->end());
+  const bool epoch_is_over = next_ == epoch_->end();
   if (epoch_is_over && !at_end()) begin_epoch();
 }
 
