@@ -1,4 +1,5 @@
 #pragma once
+#include <cmath>
 #include <iterator>
 #include <optional>
 #include <utility>
@@ -7,6 +8,8 @@
 #include "autograd/operations.hpp"
 #include "nn/distribution_terms.hpp"
 #include "tensor/error.hpp"
+#include "tensor/map.hpp"
+#include "tensor/math.hpp"
 #include "tensor/random.hpp"
 
 // Distributions with named parameters, so that a variance cannot be taken for a standard deviation.
@@ -52,6 +55,9 @@ template <class T> struct Normal {
 
   Var<T> sample(const Tensor<T>& noise) const { return mean + exp(0.5 * log_var) * noise; }
 
+  // s^2, in the shape of log_var.
+  Var<T> variance() const { return exp(log_var); }
+
   Shape shape() const { return broadcast_shapes("Normal", mean.shape(), log_var.shape()); }
 
   static constexpr double kLogTwoPi = 1.8378770664093454836;
@@ -83,6 +89,9 @@ template <class T> struct Bernoulli {
   // The probabilities of a 1, in the shape of the logits.
   Var<T> mean() const { return sigmoid(logits); }
 
+  // P(x = 1) P(x = 0), in the shape of the logits.
+  Var<T> variance() const { return sigmoid(logits) * sigmoid(-logits); }
+
   // Zeros and ones in the shape of the logits. No gradient flows through them.
   Tensor<T> sample(Rng& rng) const {
     return less(rng.uniform<T>(logits.shape()), gradus::sigmoid(logits.value()));
@@ -95,6 +104,38 @@ template <class T> Var<T> kl(const Bernoulli<T>& p, const Bernoulli<T>& q) {
   const Var<T> zero = share(sigmoid(-p.logits), softplus(q.logits) - softplus(p.logits));
   return per_example(one + zero);
 }
+
+// Independent variables on [0, 1] with the density e^(l x) / C(l), C(l) = (e^l - 1) / l: the e^(l
+// x) of a Bernoulli, with the constant that makes it a density of grey levels (Loaiza-Ganem and
+// Cunningham 2019, whose lambda is sigmoid(l)). Logits must be finite. ln p of a black pixel is
+// near ln |l| for l far below 0, so that training on exactly black pixels drives l ever further.
+template <class T> struct ContinuousBernoulli {
+  Var<T> logits;
+
+  // ln p(x) = x l - ln C(l), for x from 0 to 1.
+  Var<T> log_prob(const Var<T>& x) const {
+    return per_example(continuous_bernoulli_log_prob(x, logits));
+  }
+
+  // 1 / (1 - e^-l) - 1 / l, in the shape of the logits: 1/2 at l = 0, and not sigmoid(l) elsewhere.
+  Var<T> mean() const { return continuous_bernoulli_mean(logits); }
+
+  // 1 / l^2 - 1 / (4 sinh^2(l/2)), in the shape of the logits: 1/12 at l = 0.
+  Var<T> variance() const { return continuous_bernoulli_variance(logits); }
+
+  // Numbers from 0 to 1 in the shape of the logits, by the inverse of the distribution function,
+  // ln(1 + u (e^l - 1)) / l of a uniform number u. No gradient flows through them.
+  Tensor<T> sample(Rng& rng) const {
+    // Drawn for -|l|, in which nothing overflows; where l > 0, 1 - x is what x is for -l.
+    auto draw = [](T u, T l) {
+      const T size = std::fabs(l);
+      const T below = size == 0 ? u : -math::log1p(u * math::expm1(-size)) / size;
+      const T x = below < 1 ? below : T(1);
+      return l > 0 ? 1 - x : x;
+    };
+    return zip("ContinuousBernoulli", rng.uniform<T>(logits.shape()), logits.value(), draw);
+  }
+};
 
 // Throws Error, naming `caller`, when a label is not in 0, ..., K - 1.
 inline void check_labels(const char* caller, const std::vector<Index>& labels, Index classes) {

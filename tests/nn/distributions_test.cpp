@@ -429,6 +429,154 @@ TEST(Normal, ParametersThatBroadcastCountForEveryNumber) {
   EXPECT_LE(test::distance(kl(other, small).value(), kl(wide, large).value()), 1e-13);
 }
 
+// ---- The continuous Bernoulli ------------------------------------------------------------------
+
+ContinuousBernoulli<double> continuous(double logit) { return {numbers({logit})}; }
+
+// From logits on both sides of the place where the series takes over, and far out.
+const std::vector<double> kContinuousLogits = {-1e4, -30,  -2,   -0.51, -0.49, -1e-3, -1e-9, 0,
+                                               1e-9, 1e-3, 0.49, 0.51,  2,     30,    1e4};
+
+// With the integral of e^(l (x - [l > 0])) over [0, 1], C(l) is e^max(l, 0) times it.
+long double scaled_constant(long double l) { return l == 0 ? 1 : -expm1l(-fabsl(l)) / fabsl(l); }
+
+TEST(ContinuousBernoulli, LogProbIsThatOfTheTextbook) {
+  for (double l : kContinuousLogits)
+    for (double x : {0.0, 0.3, 1.0}) {
+      const long double exact =
+          l * (x - (l > 0 ? 1.0L : 0.0L)) - logl(scaled_constant(static_cast<long double>(l)));
+      expect_close(continuous(l).log_prob(numbers({x})).item(), exact, 1 + fabsl(exact));
+    }
+}
+
+// Loaiza-Ganem and Cunningham's C(lambda) = 2 artanh(1 - 2 lambda) / (1 - 2 lambda) multiplies
+// lambda^x (1 - lambda)^(1 - x); at x = 0 the density is C(lambda) (1 - lambda).
+TEST(ContinuousBernoulli, HasTheConstantOfTheLiterature) {
+  const std::vector<std::pair<double, double>> constants = {{0.2, 2.3104906019},
+                                                            {0.9, 2.7465307217},
+                                                            {0.5, 2}};
+  for (const auto& [lambda, constant] : constants) {
+    const double l = std::log(lambda / (1 - lambda));
+    const double at_black = std::exp(continuous(l).log_prob(numbers({0})).item());
+    EXPECT_NEAR(at_black / (1 - lambda), constant, 5e-11);
+  }
+  EXPECT_NEAR(continuous(std::log(0.25)).mean().item(), 0.3880141871, 5e-11);
+  EXPECT_NEAR(continuous(std::log(0.25)).variance().item(), 0.0758978, 5e-8);
+}
+
+TEST(ContinuousBernoulli, IsUniformAtZero) {
+  for (double l : {0.0, -0.0}) {
+    EXPECT_EQ(continuous(l).log_prob(numbers({0.7})).item(), 0);
+    EXPECT_EQ(continuous(l).mean().item(), 0.5);
+    EXPECT_EQ(continuous(l).variance().item(), 1.0 / 12);
+  }
+}
+
+// The moments as series of their own, Taylor's of e^(l x) about x = 0, term by term:
+// the integral of x^n e^(l x) over [0, 1] is sum_j l^j / (j! (j + n + 1)).
+long double moment(int n, long double l) {
+  long double term = 1, total = 0;
+  for (int j = 0; j < 60; ++j) {
+    total += term / (j + n + 1);
+    term *= l / (j + 1);
+  }
+  return total;
+}
+
+TEST(ContinuousBernoulli, MomentsAreTheIntegrals) {
+  for (double l : {-3.0, -0.6, -0.5, -0.4, -0.01, -1e-3, 0.0, 1e-3, 0.01, 0.4, 0.5, 0.6, 3.0}) {
+    const long double mean = moment(1, l) / moment(0, l);
+    const long double variance = moment(2, l) / moment(0, l) - mean * mean;
+    EXPECT_NEAR(continuous(l).mean().item(), static_cast<double>(mean), 1e-13) << l;
+    EXPECT_NEAR(continuous(l).variance().item(), static_cast<double>(variance), 1e-13) << l;
+    EXPECT_NEAR(continuous(l).log_prob(numbers({1})).item(),
+                static_cast<double>(l - logl(moment(0, l))), 1e-13)
+        << l;
+  }
+}
+
+// In float a rounding of 1 is 6e-8.
+TEST(ContinuousBernoulli, MomentsInFloatAreThoseInDouble) {
+  for (float l : {-1e4f, -30.0f, -2.0f, -0.51f, -0.49f, -1e-3f, 0.0f, 1e-3f, 0.49f, 0.51f, 30.0f}) {
+    const ContinuousBernoulli<float> p{Tensor<float>({1}, {l})};
+    EXPECT_NEAR(p.mean().item(), continuous(l).mean().item(), 3e-7) << l;
+    EXPECT_NEAR(p.variance().item(), continuous(l).variance().item(), 1e-6) << l;
+    const double exact = continuous(l).log_prob(numbers({0.25})).item();
+    EXPECT_NEAR(p.log_prob(Tensor<float>({1}, {0.25f})).item(), exact,
+                1e-6 * (1 + std::fabs(exact)))
+        << l;
+  }
+}
+
+// At the two ends of the series the closed forms take over: a step of one unit in the last place.
+TEST(ContinuousBernoulli, IsContinuousWhereTheSeriesEnds) {
+  for (double end : {-0.5, 0.5}) {
+    const ContinuousBernoulli<double> inside = continuous(std::nextafter(end, 0));
+    const ContinuousBernoulli<double> outside = continuous(end);
+    EXPECT_NEAR(inside.mean().item(), outside.mean().item(), 1e-12);
+    EXPECT_NEAR(inside.variance().item(), outside.variance().item(), 1e-12);
+    for (double x : {0.0, 0.3, 1.0})
+      EXPECT_NEAR(inside.log_prob(numbers({x})).item(), outside.log_prob(numbers({x})).item(),
+                  1e-12);
+
+    auto slope = [](double l) {
+      Tape<double> tape;
+      const Var<double> logit = tape.leaf(numbers({l}));
+      return gradient(sum(ContinuousBernoulli<double>{logit}.variance()), {logit})[0].item();
+    };
+    EXPECT_NEAR(slope(std::nextafter(end, 0)), slope(end), 1e-12);
+  }
+}
+
+// The mean of the grey levels is near 1 / |l| from the edge, and their deviation 1 / |l|.
+TEST(ContinuousBernoulli, IsExponentialFarOut) {
+  for (double l : {1e4, 1e8}) {
+    EXPECT_DOUBLE_EQ(continuous(-l).mean().item(), 1 / l);
+    EXPECT_DOUBLE_EQ(continuous(l).mean().item(), 1 - 1 / l);
+    EXPECT_DOUBLE_EQ(continuous(l).variance().item(), 1 / (l * l));
+    EXPECT_DOUBLE_EQ(continuous(-l).log_prob(numbers({0})).item(), std::log(l));
+    EXPECT_DOUBLE_EQ(continuous(l).log_prob(numbers({1})).item(), std::log(l));
+  }
+}
+
+TEST(ContinuousBernoulli, HasTheGradientsThatDifferencesShow) {
+  const Tensor<double> x({1, 7}, {0, 0.2, 0.4, 0.5, 0.6, 0.8, 1});
+  const Tensor<double> l({1, 7}, {-30, -2, -1e-3, 0, 1e-3, 0.4, 30});
+  auto check = [](const char* name, auto f, const std::vector<Tensor<double>>& inputs) {
+    const GradcheckReport report = gradcheck([&](const Vars& v) { return f(v) + square(f(v)); },
+                                             inputs, {.second_order = true});
+    EXPECT_TRUE(report) << name << "\n" << report;
+  };
+  check("log_prob", [](const Vars& v) { return ContinuousBernoulli<double>{v[0]}.log_prob(v[1]); },
+        {l, x});
+  check("log_prob with one logit for all",
+        [](const Vars& v) { return ContinuousBernoulli<double>{v[0]}.log_prob(v[1]); },
+        {slice(l, 1, 5, 6), x});
+  check("mean", [](const Vars& v) { return ContinuousBernoulli<double>{v[0]}.mean(); }, {l});
+  check("variance", [](const Vars& v) { return ContinuousBernoulli<double>{v[0]}.variance(); },
+        {l});
+}
+
+// Where a step of a difference is no small one: the slope x - A'(l) of ln p, and 0 < A''.
+TEST(ContinuousBernoulli, HasItsSlopesFarOut) {
+  for (double l : {-1e4, 1e4}) {
+    Tape<double> tape;
+    const Var<double> logit = tape.leaf(numbers({l}));
+    const Var<double> log_p = ContinuousBernoulli<double>{logit}.log_prob(numbers({0.3}));
+    const Var<double> slope = gradient(sum(log_p), {logit}, {.create_graph = true})[0];
+    EXPECT_NEAR(slope.item(), 0.3 - (l > 0 ? 1 - 1e-4 : 1e-4), 1e-15);
+    EXPECT_NEAR(gradient(sum(slope), {logit})[0].item(), -1e-8, 1e-20);
+  }
+}
+
+TEST(Variance, OfNormalAndBernoulliIsThatOfTheTextbook) {
+  EXPECT_DOUBLE_EQ(normal(3, std::log(0.25)).variance().item(), 0.25);
+  for (double l : {-100.0, -1.0, 0.0, 2.0, 100.0}) {
+    const long double e = expl(-fabsl(static_cast<long double>(l)));
+    expect_close(bernoulli(l).variance().item(), e / ((1 + e) * (1 + e)), e);
+  }
+}
+
 // Parameters of two distributions, and what is seen.
 struct Batch {
   Tensor<double> p, q;  // (N, 4)
@@ -598,6 +746,32 @@ TEST(Bernoulli, SamplesAreZerosAndOnesInTheirProportions) {
   }
   EXPECT_EQ(sum(Bernoulli<double>{full<double>({1000}, 100)}.sample(rng)).item(), 1000);
   EXPECT_EQ(sum(Bernoulli<double>{full<double>({1000}, -100)}.sample(rng)).item(), 0);
+}
+
+// Mean, variance, and the share below a third, by the distribution function
+// (e^(l/3) - 1) / (e^l - 1). A Bernoulli's mean, sigmoid(l), is far from it.
+TEST(ContinuousBernoulli, SamplesHaveTheMomentsThatItClaims) {
+  Rng rng(18);
+  for (double l : {-30.0, -2.0, 0.0, 1e-9, 1.0, 30.0}) {
+    SCOPED_TRACE(l);
+    const ContinuousBernoulli<double> p{full<double>({kDraws}, l)};
+    const Tensor<double> x = p.sample(rng);
+    EXPECT_GE(*std::min_element(x.begin(), x.end()), 0);
+    EXPECT_LE(*std::max_element(x.begin(), x.end()), 1);
+    const double mean = continuous(l).mean().item();
+    const double variance = continuous(l).variance().item();
+    const Sample s = sample_of(x);
+    EXPECT_LT(std::fabs(s.mean_score(mean, variance)), kMaxSigmas);
+    const Sample of_squares = sample_of(square(x - mean));
+    EXPECT_LT(std::fabs(of_squares.mean_score(variance, of_squares.variance)), kMaxSigmas);
+    if (l == -2 || l == 1) {
+      EXPECT_GT(std::fabs(s.mean_score(1 / (1 + std::exp(-l)), variance)), 20 * kMaxSigmas);
+    }
+    const double below = l == 0 ? 1.0 / 3 : std::expm1(l / 3) / std::expm1(l);
+    const double count = sum(less(x, 1.0 / 3)).item();
+    EXPECT_LE(std::fabs(count - kDraws * below),
+              kMaxSigmas * std::sqrt(kDraws * below * (1 - below)) + 1);
+  }
 }
 
 TEST(Categorical, SamplesItsClassesInTheirProportions) {
