@@ -49,16 +49,14 @@ inline void draw_staircase(kit::Lesson& lesson, const std::vector<double>& l, In
     predicted.x.push_back(sigma2);
     predicted.y.push_back(static_cast<double>(alive));
   }
-  const kit::Series dots{.label = "dots: linear VAE",
-                         .x = linear.sigma2,
-                         .y = linear.alive,
-                         .mark = kit::Series::kDots,
-                         .hue = 1};
-  const kit::Series network{.label = "network",
-                            .x = bent.sigma2,
-                            .y = bent.alive,
-                            .mark = kit::Series::kLineAndDots,
-                            .hue = 2};
+  // From the least noise on: a series' label stands beside its last point.
+  const auto dots_of = [](const Counts& counts, const std::string& label, int hue) {
+    return kit::Series{.label = label,
+                       .x = {counts.sigma2.rbegin(), counts.sigma2.rend()},
+                       .y = {counts.alive.rbegin(), counts.alive.rend()},
+                       .mark = kit::Series::kDots,
+                       .hue = hue};
+  };
   kit::plot(lesson, "staircase",
             {.title = "Linear: as many live as eigenvalues exceed the noise",
              .note = "Fashion-MNIST, normal pixels; linear VAEs of 50 latents, networks of 20 "
@@ -66,7 +64,7 @@ inline void draw_staircase(kit::Lesson& lesson, const std::vector<double>& l, In
              .x_label = "variance σ² of the noise of a pixel",
              .y_label = "latents alive",
              .log_x = true},
-            {predicted, dots, network});
+            {predicted, dots_of(linear, "dots: linear VAE", 1), dots_of(bent, "dots: network", 2)});
 }
 
 inline void draw_kl_per_latent(kit::Lesson& lesson, const std::vector<double>& predicted,
