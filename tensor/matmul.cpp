@@ -350,6 +350,8 @@ template <class T> struct Product {
     auto buffer = Tensor<T>::uninitialized({b.size() + divide_up(a.count(), blocks) * a.size()});
     T* const buffer_of_b = buffer.mutable_data();
     T* const buffer_of_a = buffer_of_b + b.size();
+    // One block's panels of a: with few rows it may be all of them, with many those of about
+    // kBlockRows rows, which are fewer.
     std::array<View<T>, divide_up(kFewRows, kRows)> block_of_a;
 
     for (Index task = begin; task < end; ++task) {
