@@ -71,6 +71,11 @@ void along_a_valley(kit::Lesson& lesson) {
   lesson.check("valley_steps_momentum", arrival(paths[1]), "",
                kit::between(1, 2 * std::log(0.01 / 4) / std::log(std::sqrt(kValleyMomentum))));
   lesson.report("valley_factor_momentum", std::sqrt(kValleyMomentum), "");
+  // Along theta_1, r^2 - (1 + mu - eta) r + mu = 0 has the roots p +- q i.
+  const double p = 0.5 * (1 + kValleyMomentum - kValleyRate);
+  lesson.check("valley_root_real", p, "", kit::Expected{0.765, 1e-12});
+  lesson.report("valley_root_imaginary", std::sqrt(kValleyMomentum - p * p), "");
+  lesson.check("valley_second_theta_1", paths[1].thetas[1](0), "", kit::Expected{-3.72, 1e-12});
 }
 
 // z = (x y + x)^2 at x = 1.5, y = 3, where dz/dx = 2 (x y + x) (y + 1) = 48 and

@@ -362,7 +362,7 @@ void refit(kit::Lesson& lesson, const Tensor<double>& x, const Pca<double>& pca,
 
 // ---- Images, in minibatches --------------------------------------------------------------------
 
-// The least that any linear autoencoder can lose: PCA's error, per image.
+// PCA's error, per image: on the training images the least that any linear autoencoder can lose.
 struct Floor {
   double train, test;
 };
@@ -421,7 +421,8 @@ kit::History train(kit::Lesson& lesson, LinearAutoencoder<float>& model, Rng& rn
   return training.history();
 }
 
-// The floor is what lesson 01 measured as the error of PCA; nothing linear gets below it.
+// The floor is what lesson 01 measured as the error of PCA; on the training images nothing linear
+// gets below it.
 void check_errors(kit::Lesson& lesson, const LinearAutoencoder<float>& model,
                   const kit::History& excess, const Floor& floor, const kit::ImageData& data) {
   const std::vector<double>& on_train = excess.at("training");
