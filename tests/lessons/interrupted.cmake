@@ -14,8 +14,8 @@ if(TRAINS)
   set(advice "To go on:\n[^\n]* --resume\n")
 endif()
 
-# Ten moments, of which four are in the first tenth of a second.
-foreach(limit 20 50 100 100 ${duration} ${duration} ${duration} ${duration} ${duration} ${duration})
+# Six moments, of which three are in the first tenth of a second. Other runs have other moments.
+foreach(limit 20 50 100 ${duration} ${duration} ${duration})
   random_seconds(${limit} seconds)
   # In the foreground timeout sends one signal; otherwise two, the second of which ends a lesson.
   execute_process(
