@@ -1,0 +1,208 @@
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <fmt/core.h>
+
+#include "lessons/15_evidence/instruments.hpp"
+#include "lessons/15_evidence/model.hpp"
+#include "lessons/15_evidence/on_paper.hpp"
+#include "lessons/kit/data.hpp"
+#include "lessons/kit/figures.hpp"
+#include "lessons/kit/lesson.hpp"
+#include "lessons/kit/sketch.hpp"
+
+// The figures of lesson 15.
+namespace gradus::lesson15 {
+
+// Prior, posterior and best normal of an image of two pixels.
+inline void draw_two_pixels(kit::Lesson& lesson, const TwoPixels& image, const Bell& best) {
+  kit::Series prior{.label = "prior p(z)", .hue = 3};
+  kit::Series joint{.label = "p(x, z): area p(x)", .hue = 2};
+  kit::Series posterior{.label = "posterior p(z|x)", .hue = 1};
+  kit::Series bell{.label = "best normal q", .hue = 4};
+  const double evidence = image.log_evidence();
+  for (int i = -160; i <= 160; ++i) {
+    const double z = i / 40.0;
+    for (kit::Series* series : {&prior, &joint, &posterior, &bell}) series->x.push_back(z);
+    prior.y.push_back(std::exp(Bell{0, 1}.log_density(z)));
+    joint.y.push_back(std::exp(image.log_joint(z)));
+    posterior.y.push_back(std::exp(image.log_joint(z) - evidence));
+    bell.y.push_back(std::exp(best.log_density(z)));
+  }
+  kit::plot(lesson, "two_pixels",
+            {.title = "One latent: the evidence is an area, and can be added up",
+             .note = "two white pixels with the logits 3 z and 2 z - 1",
+             .x_label = "z",
+             .y_label = "density"},
+            {prior, joint, posterior, bell});
+}
+
+// A model's bounds by the number of draws.
+struct Ladder {
+  std::string label;
+  std::vector<double> draws, bound;  // nats per image
+  double log_evidence;
+};
+
+inline void draw_ladder(kit::Lesson& lesson, const std::vector<Ladder>& ladders) {
+  std::vector<kit::Series> series;
+  std::vector<kit::Level> levels;
+  for (const Ladder& ladder : ladders) {
+    series.push_back({.label = ladder.label,
+                      .x = ladder.draws,
+                      .y = ladder.bound,
+                      .mark = kit::Series::kLineAndDots});
+    levels.push_back({"ln p(x): " + ladder.label, ladder.log_evidence});
+  }
+  kit::plot(lesson, "ladder",
+            {.title = "Draws climb towards ln p(x), and do not arrive",
+             .note = "means over black and white test images; one draw is the ELBO",
+             .x_label = "draws k for each image",
+             .y_label = "bound, nats per image",
+             .log_x = true,
+             .levels = levels},
+            series);
+}
+
+// How far ln p(x) is above the ELBO: of the encoder's q, and of the best normal q.
+inline void draw_gaps(kit::Lesson& lesson, std::vector<double> of_encoder,
+                      std::vector<double> of_best) {
+  constexpr double kLeast = 1e-3;  // below which a gap is not told from 0
+  const auto sorted = [](std::vector<double> gaps, const std::string& label) {
+    std::sort(gaps.begin(), gaps.end());
+    kit::Series series{.label = label};
+    for (std::size_t i = 0; i < gaps.size(); ++i) {
+      if (gaps[i] < kLeast) continue;
+      series.x.push_back(100 * (static_cast<double>(i) + 0.5) / static_cast<double>(gaps.size()));
+      series.y.push_back(gaps[i]);
+    }
+    return series;
+  };
+  kit::plot(lesson, "gaps",
+            {.title = "The gap is the encoder's, and not the normal shape's",
+             .note = "test images, each curve sorted by its gap; gaps below 0.001 are not drawn",
+             .x_label = "share of the images, %",
+             .y_label = "ln p(x) - ELBO, nats",
+             .log_y = true},
+            {sorted(std::move(of_encoder), "encoder's q"),
+             sorted(std::move(of_best), "best normal q")});
+}
+
+// One image's posterior beside two normal densities.
+struct Panel {
+  std::string name, numbers;     // above it
+  std::vector<kit::Point> body;  // points of the grid that hold 95 % of the posterior
+  std::array<double, 2> encoder_mean, encoder_deviation, best_mean, best_deviation;
+};
+
+inline void draw_posteriors(kit::Lesson& lesson, const std::vector<Panel>& panels) {
+  constexpr double kGap = 0.12;
+  constexpr double kRadius = 2.4477;  // of the ellipse with 95 % of a normal density's mass
+  kit::Sketch sketch({.title = "Where the codes of four images really are",
+                      .note = "dots: 95 % of the true posterior; orange: of the encoder's q; "
+                              "green: of the best normal q"});
+  for (std::size_t i = 0; i < panels.size(); ++i) {
+    const Panel& panel = panels[i];
+    // The window that shows all of it.
+    double low[2] = {1e9, 1e9};
+    double high[2] = {-1e9, -1e9};
+    const auto include = [&](int k, double from, double to) {
+      low[k] = std::min(low[k], from);
+      high[k] = std::max(high[k], to);
+    };
+    for (const kit::Point& p : panel.body) {
+      include(0, p.x, p.x);
+      include(1, p.y, p.y);
+    }
+    for (int k = 0; k < 2; ++k) {
+      include(k, panel.encoder_mean[k] - kRadius * panel.encoder_deviation[k],
+              panel.encoder_mean[k] + kRadius * panel.encoder_deviation[k]);
+      include(k, panel.best_mean[k] - kRadius * panel.best_deviation[k],
+              panel.best_mean[k] + kRadius * panel.best_deviation[k]);
+    }
+    const double size = 1.15 * std::max({high[0] - low[0], high[1] - low[1], 1e-3});
+    const double left = static_cast<double>(i % 2) * (1 + kGap);
+    const double bottom = -static_cast<double>(i / 2) * (1 + 3 * kGap);
+    const auto place = [&](double z1, double z2) {
+      return kit::Point{left + 0.5 + (z1 - 0.5 * (low[0] + high[0])) / size,
+                        bottom + 0.5 + (z2 - 0.5 * (low[1] + high[1])) / size};
+    };
+    sketch.line({{left, bottom},
+                 {left + 1, bottom},
+                 {left + 1, bottom + 1},
+                 {left, bottom + 1},
+                 {left, bottom}},
+                {.hue = -1});
+    std::vector<kit::Point> dots;
+    for (const kit::Point& p : panel.body) dots.push_back(place(p.x, p.y));
+    sketch.dots(dots, {.hue = 1, .width = 0.35});
+    const auto draw = [&](const std::array<double, 2>& mean, const std::array<double, 2>& s,
+                          int hue) {
+      sketch.line(kit::ellipse(place(mean[0], mean[1]), {kRadius * s[0] / size, 0},
+                               {0, kRadius * s[1] / size}),
+                  {.hue = hue, .width = 1.5});
+    };
+    draw(panel.encoder_mean, panel.encoder_deviation, 2);
+    draw(panel.best_mean, panel.best_deviation, 3);
+    sketch.text({left, bottom + 1.16}, panel.name, {}, kit::Align::kLeft);
+    sketch.text({left, bottom + 1.06}, panel.numbers, {}, kit::Align::kLeft);
+    // A ruler of a round length, about a quarter of the window.
+    const double power = std::pow(10, std::floor(std::log10(size / 4)));
+    const double length = size / 4 >= 5 * power   ? 5 * power
+                          : size / 4 >= 2 * power ? 2 * power
+                                                  : power;
+    sketch.line({{left + 0.05, bottom + 0.05}, {left + 0.05 + length / size, bottom + 0.05}},
+                {.width = 2});
+    sketch.text({left + 0.05, bottom + 0.11}, fmt::format("{:.2g}", length), {}, kit::Align::kLeft);
+  }
+  sketch.draw(lesson, "posteriors");
+}
+
+// Images whose codes are most in the wrong place: what they are, what the encoder's code decodes
+// to, and what the likeliest code decodes to.
+inline void draw_wrong_places(kit::Lesson& lesson, const Tensor<float>& images,
+                              const Tensor<float>& by_encoder, const Tensor<float>& by_posterior,
+                              const std::vector<double>& gaps, const kit::ImageData& data) {
+  std::vector<std::string> captions;
+  for (double gap : gaps) captions.push_back(fmt::format("{:.0f} nats", gap));
+  kit::images(lesson, "wrong_places",
+              {.title = "The decoder could, had the encoder looked elsewhere",
+               .note = "test images with the largest gaps ln p(x) - ELBO, above each",
+               .columns = images.extent(0),
+               .row_captions = {"image", "encoder's mean", "best code"},
+               .column_captions = captions},
+              data.as_images<float>({images, by_encoder, by_posterior}));
+}
+
+// How many of the codes lie how far from 0, beside what the prior says.
+inline void draw_distances(kit::Lesson& lesson, const Tensor<double>& z) {
+  constexpr double kStep = 0.1;
+  constexpr int kCells = 45;
+  std::vector<double> count(kCells);
+  const Tensor<double> r = sqrt(sum(square(z), {1}));
+  for (double distance : r) {
+    const int cell = static_cast<int>(distance / kStep);
+    if (cell < kCells) count[cell] += 1;
+  }
+  kit::Series found{.label = "q(z)"};
+  kit::Series prior{.label = "prior"};
+  for (int i = 0; i < kCells; ++i) {
+    const double middle = kStep * (i + 0.5);
+    found.x.push_back(middle);
+    found.y.push_back(count[i] / (kStep * static_cast<double>(z.extent(0))));
+    prior.x.push_back(middle);
+    prior.y.push_back(middle * std::exp(-0.5 * middle * middle));
+  }
+  kit::plot(lesson, "distances",
+            {.title = "The codes of images are farther out than the prior says",
+             .note = "a draw of z for each test image; the prior's curve is r exp(-r²/2)",
+             .x_label = "distance r of z from 0",
+             .y_label = "share of the images per unit of r"},
+            {found, prior});
+}
+
+}  // namespace gradus::lesson15

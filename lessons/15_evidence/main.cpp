@@ -1,0 +1,511 @@
+// Lesson 15: the evidence. How far the bound is from the truth, where the truth can be computed.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/core.h>
+
+#include "autograd/tape.hpp"
+#include "lessons/13_vae/instruments.hpp"
+#include "lessons/15_evidence/figures.hpp"
+#include "lessons/15_evidence/instruments.hpp"
+#include "lessons/15_evidence/model.hpp"
+#include "lessons/15_evidence/on_paper.hpp"
+#include "lessons/common/examples.hpp"
+#include "lessons/kit/data.hpp"
+#include "lessons/kit/lesson.hpp"
+#include "lessons/kit/training.hpp"
+#include "nn/optimizers.hpp"
+#include "nn/parameters.hpp"
+#include "nn/serialization.hpp"
+#include "tensor/elementwise.hpp"
+#include "tensor/layout.hpp"
+#include "tensor/random.hpp"
+#include "tensor/reduce.hpp"
+
+namespace gradus::lesson15 {
+namespace {
+
+constexpr Index kHidden = 400, kLatents = 2, kBatch = 128;
+constexpr int kEpochs = 10;
+constexpr double kRate = 1e-3;
+constexpr Index kTrainingDraws = 5;  // of the model that is trained by L_5
+const Grid kGrid{6, 400};
+const std::string kNats = "nats/image";
+
+// Measurements draw the same random numbers in every run: --seed changes the models only.
+constexpr std::uint64_t kSeedOfScores = 1, kSeedOfBounds = 2, kSeedOfFits = 3, kSeedOfDraws = 4;
+
+// How many images are measured: of whole test sets, the first of them.
+struct Sizes {
+  Index evidence, fits, most_draws;
+};
+
+Sizes sizes(const kit::Options& options) {
+  if (options.quick) return {.evidence = 100, .fits = 20, .most_draws = 50};
+  return {.evidence = 1000, .fits = 250, .most_draws = 500};
+}
+
+// ---- On paper ----------------------------------------------------------------------------------
+
+// All four black and white images of two pixels.
+void work_out_two_pixels(kit::Lesson& lesson) {
+  const std::vector<std::pair<std::string, double>> expected = {{"11", -1.2710781516},
+                                                                {"10", -1.5165352004},
+                                                                {"01", -2.6346433074},
+                                                                {"00", -0.8480354287}};
+  const std::vector<double> gaps = {0.0115085, 0.0027741, 0.0031627, 0.0150480};
+  double total = 0;
+  for (std::size_t i = 0; i < kAllImages.size(); ++i) {
+    const TwoPixels& image = kAllImages[i];
+    const auto& [name, log_evidence] = expected[i];
+    const double evidence = image.log_evidence();
+    const Bell best = image.best_bell();
+    lesson.check("two_pixels_" + name, evidence, "nats", kit::Expected{log_evidence, 1e-9});
+    lesson.check("two_pixels_gap_" + name, evidence - image.elbo(best), "nats",
+                 kit::Expected{gaps[i], 1e-6});
+    total += std::exp(evidence);
+  }
+  lesson.check("two_pixels_sum", total, "", kit::Expected{1, 1e-12});
+
+  // Image 11 by a sum that can be done on paper, and its q's.
+  const TwoPixels white = kAllImages[0];
+  for (int z = -1; z <= 3; ++z)
+    lesson.report(fmt::format("on_paper_joint_at_{}", z < 0 ? "minus_1" : std::to_string(z)),
+                  std::exp(white.log_joint(z)), "");
+  lesson.report("on_paper_sum", std::exp(white.log_evidence(6, 1)), "");
+  lesson.report("on_paper_log", white.log_evidence(6, 1), "nats");
+  lesson.report("two_pixels_p_11", std::exp(white.log_evidence()), "");
+  const Bell best = white.best_bell();
+  lesson.report("two_pixels_best_mean", best.mean, "");
+  lesson.report("two_pixels_best_deviation", best.deviation, "");
+  lesson.report("two_pixels_elbo_of_best", white.elbo(best), "nats");
+  lesson.report("two_pixels_elbo_of_prior", white.elbo({0, 1}), "nats");
+  draw_two_pixels(lesson, white, best);
+}
+
+// The ladder where it is known: by an integral, and by three weights.
+void work_out_bounds(kit::Lesson& lesson) {
+  const std::vector<int> ks = {1, 2, 5, 50};
+  const std::vector<double> expected = {-1.9189385332, -1.65347379, -1.55741058, -1.51919852};
+  const std::vector<double> bounds = PriorAsQ::bounds(ks);
+  for (std::size_t i = 0; i < ks.size(); ++i)
+    lesson.check(fmt::format("normal_l_{}", ks[i]), bounds[i], "nats",
+                 kit::Expected{expected[i], 1e-7});
+  lesson.check("normal_log_p", PriorAsQ::log_evidence(), "nats",
+               kit::Expected{-1.5155121235, 1e-9});
+  const double variance = PriorAsQ::variance_of_ratio();
+  lesson.report("normal_variance_of_ratio", variance, "");
+  lesson.report("normal_gap_predicted_50", variance / 100, "nats");
+  lesson.report("normal_gap_50", PriorAsQ::log_evidence() - bounds[3], "nats");
+
+  const Tensor<double> log_w({3}, {-1, -2, -4});
+  lesson.check("three_weights_bound", log_mean_exp<double>(log_w).item(), "nats",
+               kit::Expected{-1.7496000719, 1e-9});
+  lesson.report("three_weights_mean", mean(log_w).item(), "nats");
+  const Tensor<double> share = softmax(log_w);
+  const double shares[] = {0.70538451, 0.25949646, 0.03511903};
+  for (Index i = 0; i < 3; ++i)
+    lesson.check(fmt::format("three_weights_share_{}", i + 1), share(i), "",
+                 kit::Expected{shares[i], 1e-8});
+}
+
+// Grey images have no likelihood.
+void weigh_grey_images(kit::Lesson& lesson) {
+  lesson.check("mass_of_grey_images", mass_of_grey_images(), "", kit::Expected{0.15118, 1e-5});
+  const TwoPixels grey{0.8, 0.3};
+  const double of_grey = grey.log_evidence();
+  const double of_draws = mean_log_evidence(grey);
+  lesson.check("grey_log_p", of_grey, "nats", kit::Expected{-1.8165352004, 1e-9});
+  lesson.check("grey_mean_log_p_of_draws", of_draws, "nats", kit::Expected{-1.4311220271, 1e-9});
+  lesson.check("grey_difference", of_draws - of_grey, "nats",
+               kit::Expected{mean_kl_between_posteriors(grey), 1e-9});
+}
+
+// ---- Training ----------------------------------------------------------------------------------
+
+enum class Objective { kElbo, kImportanceWeighted };
+
+struct Experiment {
+  Experiment(const std::string& name, Objective objective, const Tensor<float>& train,
+             const Tensor<float>& test, std::uint64_t seed)
+      : name(name),
+        objective(objective),
+        train(train),
+        test(test),
+        rng(seed),
+        vae(train.extent(1), kHidden, kLatents, rng) {}
+
+  std::string name;
+  Objective objective;
+  Tensor<float> train, test;  // (N, D)
+  Rng rng;
+  Vae<float> vae;
+};
+
+// What training maximises the mean of.  (N)
+Var<float> per_image_objective(Experiment& experiment, const Tensor<float>& x) {
+  const Vae<float>& vae = experiment.vae;
+  if (experiment.objective == Objective::kElbo) return vae.elbo(x, experiment.rng).total();
+  const Tensor<float> noise = experiment.rng.normal<float>({kTrainingDraws, x.extent(0), kLatents});
+  return importance_weighted_bound(vae, x, noise);
+}
+
+void train(kit::Lesson& lesson, Experiment& experiment) {
+  nn::Adam<float> adam(experiment.vae.parameters(), {.learning_rate = kRate});
+  kit::Training training(lesson, experiment.name,
+                         {.epochs = lesson.options().epochs, .batch = kBatch},
+                         experiment.vae.parameters(), adam, experiment.rng);
+  const auto measure = [&]() -> std::vector<kit::Score> {
+    const lesson13::ElboMeans means =
+        lesson13::evaluate(experiment.vae, experiment.test, Rng(kSeedOfScores));
+    return {{"-ELBO", means.negative_elbo()}, {"KL", means.kl}};
+  };
+  training.record(measure);
+  while (!training.done()) {
+    for (const Tensor<float>& x : training.minibatches(experiment.train)) {
+      Tape<float> tape;
+      tape.backward(-mean(per_image_objective(experiment, x)));
+      adam.step();
+    }
+    training.record(measure);
+  }
+  nn::save_file(experiment.vae.parameters(), lesson.file(experiment.name + ".safetensors"));
+}
+
+// ---- The ladder --------------------------------------------------------------------------------
+
+// The bounds of some images and their exact evidence, each (N).
+struct Rungs {
+  std::vector<Index> draws;
+  std::vector<Tensor<double>> bounds;
+  Tensor<double> log_evidence;
+
+  const Tensor<double>& elbo() const { return bounds.front(); }
+};
+
+Rungs climb_ladder(const Vae<float>& vae, const Tensor<float>& x, Index most_draws) {
+  Rng rng(kSeedOfBounds);
+  const Tensor<double> log_w = draw_log_weights(vae, x, vae.encode(x), most_draws, rng);
+  Rungs rungs;
+  for (Index k : {1, 2, 5, 10, 20, 50, 100, 200, 500}) {
+    if (k > most_draws) break;
+    rungs.draws.push_back(k);
+    rungs.bounds.push_back(bounds_by_groups(log_w, k));
+  }
+  rungs.log_evidence = log_evidence(vae, x, kGrid);
+  return rungs;
+}
+
+// The means over the images, and that they are in order. Returns them to be drawn.
+Ladder report_ladder(kit::Lesson& lesson, const std::string& name, const std::string& label,
+                     const Rungs& rungs) {
+  Ladder ladder{.label = label, .draws = {}, .bound = {}, .log_evidence = 0};
+  double least_step = 1;
+  for (std::size_t i = 0; i < rungs.draws.size(); ++i) {
+    const double bound = mean(rungs.bounds[i]).item();
+    if (i > 0) least_step = std::min(least_step, bound - ladder.bound.back());
+    ladder.draws.push_back(static_cast<double>(rungs.draws[i]));
+    ladder.bound.push_back(bound);
+    lesson.report(i == 0 ? name + "_elbo" : fmt::format("{}_l_{}", name, rungs.draws[i]), bound,
+                  kNats);
+  }
+  const MeanAndError evidence = mean_and_error(rungs.log_evidence);
+  const MeanAndError gap = mean_and_error(rungs.log_evidence - rungs.elbo());
+  ladder.log_evidence = evidence.mean;
+  lesson.report(name + "_log_p", evidence.mean, kNats);
+  lesson.report(name + "_gap", gap.mean, kNats);
+  lesson.report(name + "_gap_error", gap.error, kNats);
+  lesson.report(name + "_short_at_most_draws", evidence.mean - ladder.bound.back(), kNats);
+  lesson.check(name + "_least_step_up", least_step, kNats, kit::between(0, 1e9));
+  lesson.check(name + "_last_step_up", evidence.mean - ladder.bound.back(), kNats,
+               kit::between(0, 1e9));
+  return ladder;
+}
+
+// How much the sum misses on coarser and smaller grids, beside one that is finer and larger.
+void compare_grids(kit::Lesson& lesson, const Vae<float>& vae, const Tensor<float>& x) {
+  const Tensor<double> exact = log_evidence(vae, x, {8, 800});
+  const std::vector<Grid> grids = {{6, 400}, {6, 200}, {6, 100}, {5, 400}, {4, 400}};
+  for (const Grid& grid : grids) {
+    const Tensor<double> error = log_evidence(vae, x, grid) - exact;
+    const std::string name = fmt::format("grid_{:.0f}_{}", grid.end, grid.side);
+    lesson.report(name + "_mean_error", mean(error).item(), kNats);
+    lesson.report(name + "_worst_error", max(abs(error)).item(), "nats");
+  }
+  const nn::Normal<float> q = vae.encode(x);
+  lesson.report("farthest_code", max(abs(q.mean.value())).item(), "");
+  lesson.report("narrowest_deviation", std::exp(0.5 * -max(-q.log_var.value()).item()), "");
+}
+
+// ---- Where the gap is --------------------------------------------------------------------------
+
+// Of some images: the exact evidence, and the ELBO with the encoder's q and with the best normal q.
+struct Gaps {
+  Tensor<double> log_evidence, of_encoder, of_best;  // (N)
+  nn::Normal<float> best;                            // (N, 2)
+};
+
+// Normal densities over N images, from their shapes.
+nn::Normal<float> main_hills(const std::vector<PosteriorShape>& shapes) {
+  const Index n = std::ssize(shapes);
+  Tensor<float> mean({n, kLatents});
+  Tensor<float> log_var({n, kLatents});
+  // A hill between two points of the grid is not seen to be narrow.
+  const double least = kGrid.step() * kGrid.step() / 4;
+  for (Index i = 0; i < n; ++i)
+    for (Index k = 0; k < kLatents; ++k) {
+      mean.set({i, k}, static_cast<float>(shapes[i].hill_mean[k]));
+      log_var.set({i, k},
+                  static_cast<float>(std::log(std::max(shapes[i].hill_variance[k], least))));
+    }
+  return {mean, log_var};
+}
+
+// The better of two climbs: from the encoder's q, and from the heaviest hill of the posterior.
+Gaps split_gaps(const Vae<float>& vae, const Tensor<float>& x,
+                const std::vector<PosteriorShape>& shapes) {
+  constexpr Climb kClimb{.steps = 300, .rate = 0.03, .draws = 4};
+  constexpr Index kDraws = 200;
+  const Index n = x.extent(0);
+  Rng rng(kSeedOfFits);
+  const nn::Normal<float> encoder = vae.encode(x);
+  const nn::Normal<float> near = fit_from(encoder, vae, x, kClimb, rng);
+  const nn::Normal<float> far = fit_from(main_hills(shapes), vae, x, kClimb, rng);
+  const auto elbo_of = [&](const nn::Normal<float>& q) {
+    return mean(draw_log_weights(vae, x, q, kDraws, rng), {0});
+  };
+  const Tensor<double> of_near = elbo_of(near);
+  const Tensor<double> of_far = elbo_of(far);
+  const Tensor<float> far_is_better =
+      cast<float>(greater(of_far, of_near)).reshape({n, 1});  // (N, 1)
+  const auto choose = [&](const Var<float>& a, const Var<float>& b) {
+    return a.value() + far_is_better * (b.value() - a.value());
+  };
+  return {.log_evidence = log_evidence(vae, x, kGrid),
+          .of_encoder = elbo_of(encoder),
+          .of_best = maximum(of_near, of_far),
+          .best = {choose(near.mean, far.mean), choose(near.log_var, far.log_var)}};
+}
+
+std::vector<double> as_vector(const Tensor<double>& x) { return {x.begin(), x.end()}; }
+
+void report_gaps(kit::Lesson& lesson, const std::string& name, const Gaps& gaps) {
+  const std::vector<std::pair<std::string, Tensor<double>>> parts =
+      {{"total", gaps.log_evidence - gaps.of_encoder},
+       {"approximation", gaps.log_evidence - gaps.of_best},
+       {"amortisation", gaps.of_best - gaps.of_encoder}};
+  for (const auto& [what, part] : parts) {
+    const MeanAndError of_part = mean_and_error(part);
+    const std::string prefix = fmt::format("{}_{}", name, what);
+    lesson.report(prefix + "_gap", of_part.mean, kNats);
+    lesson.report(prefix + "_gap_error", of_part.error, kNats);
+    lesson.report(prefix + "_gap_median", median(as_vector(part)), "nats");
+    lesson.report(prefix + "_gap_worst", max(part).item(), "nats");
+  }
+}
+
+// How many posteriors are not like a normal density, and whether the gap is theirs.
+void report_shapes(kit::Lesson& lesson, const std::string& name,
+                   const std::vector<PosteriorShape>& shapes) {
+  std::vector<double> negentropy;
+  int with_far_hill = 0;
+  for (const PosteriorShape& shape : shapes) {
+    negentropy.push_back(shape.negentropy());
+    if (shape.far_mass > 0.1) ++with_far_hill;
+  }
+  lesson.report(name + "_negentropy_median", median(negentropy), "nats");
+  lesson.report(name + "_negentropy_most", *std::max_element(negentropy.begin(), negentropy.end()),
+                "nats");
+  lesson.report(name + "_with_a_far_hill", with_far_hill, "");
+}
+
+// The grid's points that hold 95 % of an image's posterior.
+std::vector<kit::Point> body_of(const Vae<float>& vae, const Tensor<float>& image) {
+  constexpr Grid kFine{6, 600};
+  const Tensor<double> joint = cast<double>(log_joint_on(vae, image, kFine));
+  std::vector<Index> order = find_hills(joint.data(), kFine, 12).points;
+  double total = 0;
+  for (Index p : order) total += std::exp(joint.data()[p] - joint.data()[order[0]]);
+  std::vector<kit::Point> body;
+  double held = 0;
+  for (Index p : order) {
+    if (held > 0.95 * total) break;
+    held += std::exp(joint.data()[p] - joint.data()[order[0]]);
+    body.push_back({kFine.at(p / kFine.side), kFine.at(p % kFine.side)});
+  }
+  return body;
+}
+
+std::array<double, 2> row_of(const Tensor<float>& x, Index i) { return {x(i, 0), x(i, 1)}; }
+
+// Four images: of the median gap, of the least normal posterior, with the heaviest second hill, and
+// with the largest gap.
+void look_at_posteriors(kit::Lesson& lesson, const Vae<float>& vae, const Tensor<float>& x,
+                        const Gaps& gaps, const std::vector<PosteriorShape>& shapes,
+                        const kit::ImageData& data) {
+  const Tensor<double> total = gaps.log_evidence - gaps.of_encoder;
+  std::vector<Index> by_gap(shapes.size());
+  std::iota(by_gap.begin(), by_gap.end(), 0);
+  std::sort(by_gap.begin(), by_gap.end(), [&](Index a, Index b) { return total(a) < total(b); });
+  const auto most = [&](auto value) {
+    return *std::max_element(by_gap.begin(), by_gap.end(),
+                             [&](Index a, Index b) { return value(a) < value(b); });
+  };
+  const std::vector<std::pair<std::string, Index>> chosen =
+      {{"the median gap", by_gap[by_gap.size() / 2]},
+       {"the least normal", most([&](Index i) { return shapes[i].negentropy(); })},
+       {"two hills", most([&](Index i) { return shapes[i].far_mass; })},
+       {"the largest gap", by_gap.back()}};
+  const nn::Normal<float> encoder = vae.encode(x);
+  const Tensor<float> encoder_deviation = exp(0.5f * encoder.log_var.value());
+  const Tensor<float> best_deviation = exp(0.5f * gaps.best.log_var.value());
+  std::vector<Panel> panels;
+  for (const auto& [name, i] : chosen)
+    panels.push_back({.name = fmt::format("{}: {}", name, data.class_names[data.test_labels[i]]),
+                      .numbers = fmt::format("gap {:.2f}, of the best q {:.2f}", total(i),
+                                             gaps.log_evidence(i) - gaps.of_best(i)),
+                      .body = body_of(vae, slice(x, 0, i, i + 1)),
+                      .encoder_mean = row_of(encoder.mean.value(), i),
+                      .encoder_deviation = row_of(encoder_deviation, i),
+                      .best_mean = row_of(gaps.best.mean.value(), i),
+                      .best_deviation = row_of(best_deviation, i)});
+  draw_posteriors(lesson, panels);
+
+  // The ten largest gaps.
+  const Index shown = std::min<Index>(10, std::ssize(by_gap));
+  const std::vector<Index> worst(by_gap.rbegin(), by_gap.rbegin() + shown);
+  const Tensor<float> images = gather_rows(x, worst);
+  Tensor<float> tops({shown, kLatents});
+  std::vector<double> of_worst;
+  for (Index i = 0; i < shown; ++i) {
+    of_worst.push_back(total(worst[i]));
+    for (Index k = 0; k < kLatents; ++k)
+      tops.set({i, k}, static_cast<float>(shapes[worst[i]].top[k]));
+  }
+  draw_wrong_places(lesson, images, vae.decoded(vae.encode(images).mean.value()), vae.decoded(tops),
+                    of_worst, data);
+}
+
+Gaps measure_gaps(kit::Lesson& lesson, const std::string& name, const Vae<float>& vae,
+                  const Tensor<float>& x, const std::vector<PosteriorShape>& shapes) {
+  const Gaps gaps = split_gaps(vae, x, shapes);
+  report_gaps(lesson, name, gaps);
+  report_shapes(lesson, name, shapes);
+  return gaps;
+}
+
+// ---- The aggregate posterior -------------------------------------------------------------------
+
+void report_aggregate(kit::Lesson& lesson, const std::string& name, const Vae<float>& vae,
+                      const Tensor<float>& x) {
+  constexpr Index kDraws = 2;
+  Rng rng(kSeedOfDraws);
+  const KlParts parts = split_kl(vae.encode(x), kDraws, rng);
+  const Tensor<float> moments = lesson13::second_moments(vae, x);
+  lesson.report(name + "_kl", parts.total(), kNats);
+  lesson.report(name + "_information", parts.information, kNats);
+  lesson.report(name + "_kl_of_aggregate", parts.of_aggregate, kNats);
+  lesson.report(name + "_moment_1", moments(0), "");
+  lesson.report(name + "_moment_2", moments(1), "");
+  lesson.report(name + "_gain_by_rescaling", lesson13::gain_by_rescaling(moments), kNats);
+}
+
+// ---- Images ------------------------------------------------------------------------------------
+
+// Black and white images, by the ELBO and by L_5.
+void run_black_and_white(kit::Lesson& lesson, const kit::ImageData& data) {
+  const auto [evidence, fits, most_draws] = sizes(lesson.options());
+  const std::uint64_t seed = lesson.options().seed;
+  const Tensor<float> train_images = binarise(data.train_images);
+  const Tensor<float> test_images = binarise(data.test_images);
+  const Tensor<float> x = first(evidence, test_images);
+  const Tensor<float> few = first(fits, test_images);
+  const bool known = data.is_full_fashion_mnist() && lesson.options().epochs == kEpochs;
+
+  Experiment vae("vae", Objective::kElbo, train_images, test_images, seed);
+  train(lesson, vae);
+  if (lesson.interrupted()) return;
+  const Rungs of_vae = climb_ladder(vae.vae, x, most_draws);
+  std::vector<Ladder> ladders = {report_ladder(lesson, "vae", "VAE", of_vae)};
+  lesson.check("vae_log_p_as_known", ladders.back().log_evidence, kNats,
+               kit::when(known, {-176.7, 1}));
+  compare_grids(lesson, vae.vae, few);
+  const std::vector<PosteriorShape> shapes = shapes_of(vae.vae, few, kGrid);
+  const Gaps gaps = measure_gaps(lesson, "vae", vae.vae, few, shapes);
+  draw_gaps(lesson, as_vector(gaps.log_evidence - gaps.of_encoder),
+            as_vector(gaps.log_evidence - gaps.of_best));
+  look_at_posteriors(lesson, vae.vae, few, gaps, shapes, data);
+  // The same images' gap, had they been seen.
+  const Tensor<float> seen = first(evidence, train_images);
+  const Rungs of_seen = climb_ladder(vae.vae, seen, 50);
+  const MeanAndError gap_of_seen = mean_and_error(of_seen.log_evidence - of_seen.elbo());
+  lesson.report("vae_training_gap", gap_of_seen.mean, kNats);
+  report_aggregate(lesson, "vae", vae.vae, test_images);
+  Rng rng(kSeedOfDraws);
+  draw_distances(lesson, cast<double>(vae.vae.sample_posterior(test_images, rng)));
+  if (lesson.interrupted()) return;
+
+  Experiment iwae("iwae", Objective::kImportanceWeighted, train_images, test_images, seed);
+  train(lesson, iwae);
+  if (lesson.interrupted()) return;
+  const Rungs of_iwae = climb_ladder(iwae.vae, x, most_draws);
+  ladders.push_back(report_ladder(lesson, "iwae", "trained by L5", of_iwae));
+  draw_ladder(lesson, ladders);
+  const MeanAndError better = mean_and_error(of_iwae.log_evidence - of_vae.log_evidence);
+  lesson.report("iwae_log_p_above_vae", better.mean, kNats);
+  lesson.report("iwae_log_p_above_vae_error", better.error, kNats);
+  measure_gaps(lesson, "iwae", iwae.vae, few, shapes_of(iwae.vae, few, kGrid));
+  report_aggregate(lesson, "iwae", iwae.vae, test_images);
+}
+
+// Grey images, as lesson 13 has them, and black and white ones that are drawn from them.
+void run_grey(kit::Lesson& lesson, const kit::ImageData& data) {
+  const auto [evidence, fits, most_draws] = sizes(lesson.options());
+  constexpr Index kDrawsOfImage = 5;
+  Experiment grey("vae_grey", Objective::kElbo, data.train_images, data.test_images,
+                  lesson.options().seed);
+  train(lesson, grey);
+  if (lesson.interrupted()) return;
+  const Vae<float>& vae = grey.vae;
+  const Rungs rungs = climb_ladder(vae, first(evidence, data.test_images), 50);
+  report_ladder(lesson, "grey", "grey", rungs);
+  const Tensor<float> few = first(fits, data.test_images);
+  measure_gaps(lesson, "grey", vae, few, shapes_of(vae, few, kGrid));
+  report_aggregate(lesson, "grey", vae, data.test_images);
+
+  Rng rng(kSeedOfDraws);
+  double of_draws = 0;
+  for (Index draw = 0; draw < kDrawsOfImage; ++draw) {
+    const Tensor<float> b = less(rng.uniform<float>(few.shape()), few);
+    of_draws += mean(log_evidence(vae, b, kGrid)).item() / kDrawsOfImage;
+  }
+  const double of_grey = mean(log_evidence(vae, few, kGrid)).item();
+  lesson.report("grey_images_log_p", of_grey, kNats);
+  lesson.report("grey_images_mean_log_p_of_draws", of_draws, kNats);
+  lesson.check("grey_images_difference", of_draws - of_grey, kNats, kit::between(0, 1e9));
+}
+
+void run(kit::Lesson& lesson) {
+  work_out_two_pixels(lesson);
+  work_out_bounds(lesson);
+  weigh_grey_images(lesson);
+  const kit::ImageData data = kit::load_images(lesson);
+  run_black_and_white(lesson, data);
+  if (lesson.interrupted()) return;
+  run_grey(lesson, data);
+}
+
+}  // namespace
+}  // namespace gradus::lesson15
+
+int main(int argc, char** argv) {
+  return gradus::kit::run({.name = "15_evidence",
+                           .title = "The evidence",
+                           .epochs = gradus::lesson15::kEpochs,
+                           .quick_epochs = 3},
+                          argc, argv, gradus::lesson15::run);
+}
