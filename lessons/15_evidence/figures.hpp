@@ -100,7 +100,7 @@ struct Panel {
 };
 
 inline void draw_posteriors(kit::Lesson& lesson, const std::vector<Panel>& panels) {
-  constexpr double kGap = 0.12;
+  constexpr double kWide = 1.5;       // of a panel, whose height is 1
   constexpr double kRadius = 2.4477;  // of the ellipse with 95 % of a normal density's mass
   kit::Sketch sketch({.title = "Where the codes of four images really are",
                       .note = "dots: 95 % of the true posterior; orange: of the encoder's q; "
@@ -124,16 +124,16 @@ inline void draw_posteriors(kit::Lesson& lesson, const std::vector<Panel>& panel
       include(k, panel.best_mean[k] - kRadius * panel.best_deviation[k],
               panel.best_mean[k] + kRadius * panel.best_deviation[k]);
     }
-    const double size = 1.15 * std::max({high[0] - low[0], high[1] - low[1], 1e-3});
-    const double left = static_cast<double>(i % 2) * (1 + kGap);
-    const double bottom = -static_cast<double>(i / 2) * (1 + 3 * kGap);
+    const double size = 1.15 * std::max({(high[0] - low[0]) / kWide, high[1] - low[1], 1e-3});
+    const double left = static_cast<double>(i % 2) * (kWide + 0.12);
+    const double bottom = -static_cast<double>(i / 2) * 1.32;
     const auto place = [&](double z1, double z2) {
-      return kit::Point{left + 0.5 + (z1 - 0.5 * (low[0] + high[0])) / size,
+      return kit::Point{left + 0.5 * kWide + (z1 - 0.5 * (low[0] + high[0])) / size,
                         bottom + 0.5 + (z2 - 0.5 * (low[1] + high[1])) / size};
     };
     sketch.line({{left, bottom},
-                 {left + 1, bottom},
-                 {left + 1, bottom + 1},
+                 {left + kWide, bottom},
+                 {left + kWide, bottom + 1},
                  {left, bottom + 1},
                  {left, bottom}},
                 {.hue = -1});
@@ -156,7 +156,7 @@ inline void draw_posteriors(kit::Lesson& lesson, const std::vector<Panel>& panel
                           : size / 4 >= 2 * power ? 2 * power
                                                   : power;
     sketch.line({{left + 0.05, bottom + 0.05}, {left + 0.05 + length / size, bottom + 0.05}},
-                {.width = 2});
+                {.width = 1.5});
     sketch.text({left + 0.05, bottom + 0.11}, fmt::format("{:.2g}", length), {}, kit::Align::kLeft);
   }
   sketch.draw(lesson, "posteriors");
@@ -168,12 +168,12 @@ inline void draw_wrong_places(kit::Lesson& lesson, const Tensor<float>& images,
                               const Tensor<float>& by_encoder, const Tensor<float>& by_posterior,
                               const std::vector<double>& gaps, const kit::ImageData& data) {
   std::vector<std::string> captions;
-  for (double gap : gaps) captions.push_back(fmt::format("{:.0f} nats", gap));
+  for (double gap : gaps) captions.push_back(fmt::format("{:.0f}", gap));
   kit::images(lesson, "wrong_places",
               {.title = "The decoder could, had the encoder looked elsewhere",
-               .note = "test images with the largest gaps ln p(x) - ELBO, above each",
+               .note = "the test images with the largest gaps; above each ln p(x) - ELBO, in nats",
                .columns = images.extent(0),
-               .row_captions = {"image", "encoder's mean", "best code"},
+               .row_captions = {"image", "at encoder's mean", "at likeliest code"},
                .column_captions = captions},
               data.as_images<float>({images, by_encoder, by_posterior}));
 }

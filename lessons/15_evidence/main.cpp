@@ -1,7 +1,9 @@
 // Lesson 15: the evidence. How far the bound is from the truth, where the truth can be computed.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,20 +35,21 @@ constexpr Index kHidden = 400, kLatents = 2, kBatch = 128;
 constexpr int kEpochs = 10;
 constexpr double kRate = 1e-3;
 constexpr Index kTrainingDraws = 5;  // of the model that is trained by L_5
-const Grid kGrid{6, 400};
 const std::string kNats = "nats/image";
 
 // Measurements draw the same random numbers in every run: --seed changes the models only.
 constexpr std::uint64_t kSeedOfScores = 1, kSeedOfBounds = 2, kSeedOfFits = 3, kSeedOfDraws = 4;
 
-// How many images are measured: of whole test sets, the first of them.
+// How much is measured: the ladder and the evidence of the first images, all else of fewer.
 struct Sizes {
   Index evidence, fits, most_draws;
+  Grid grid, larger, coarser;
 };
 
 Sizes sizes(const kit::Options& options) {
-  if (options.quick) return {.evidence = 100, .fits = 20, .most_draws = 50};
-  return {.evidence = 1000, .fits = 250, .most_draws = 500};
+  // After a short training codes lie farther out.
+  if (options.quick) return {100, 20, 50, {8, 200}, {9, 300}, {8, 100}};
+  return {1000, 250, 500, {6, 400}, {8, 800}, {6, 200}};
 }
 
 // ---- On paper ----------------------------------------------------------------------------------
@@ -187,7 +190,8 @@ struct Rungs {
   const Tensor<double>& elbo() const { return bounds.front(); }
 };
 
-Rungs climb_ladder(const Vae<float>& vae, const Tensor<float>& x, Index most_draws) {
+Rungs climb_ladder(const Vae<float>& vae, const Tensor<float>& x, Index most_draws,
+                   const Grid& grid) {
   Rng rng(kSeedOfBounds);
   const Tensor<double> log_w = draw_log_weights(vae, x, vae.encode(x), most_draws, rng);
   Rungs rungs;
@@ -196,7 +200,7 @@ Rungs climb_ladder(const Vae<float>& vae, const Tensor<float>& x, Index most_dra
     rungs.draws.push_back(k);
     rungs.bounds.push_back(bounds_by_groups(log_w, k));
   }
-  rungs.log_evidence = log_evidence(vae, x, kGrid);
+  rungs.log_evidence = log_evidence(vae, x, grid);
   return rungs;
 }
 
@@ -219,17 +223,21 @@ Ladder report_ladder(kit::Lesson& lesson, const std::string& name, const std::st
   lesson.report(name + "_log_p", evidence.mean, kNats);
   lesson.report(name + "_gap", gap.mean, kNats);
   lesson.report(name + "_gap_error", gap.error, kNats);
-  lesson.report(name + "_short_at_most_draws", evidence.mean - ladder.bound.back(), kNats);
-  lesson.check(name + "_least_step_up", least_step, kNats, kit::between(0, 1e9));
+  // For means over enough images of a model that has learnt something.
+  const bool applies = lesson.options().data.empty() && lesson.options().epochs > 0;
+  lesson.check(name + "_least_step_up", least_step, kNats,
+               kit::when(applies, kit::between(0, 100)));
   lesson.check(name + "_last_step_up", evidence.mean - ladder.bound.back(), kNats,
-               kit::between(0, 1e9));
+               kit::when(applies, kit::between(0, 100)));
   return ladder;
 }
 
 // How much the sum misses on coarser and smaller grids, beside one that is finer and larger.
 void compare_grids(kit::Lesson& lesson, const Vae<float>& vae, const Tensor<float>& x) {
-  const Tensor<double> exact = log_evidence(vae, x, {8, 800});
-  const std::vector<Grid> grids = {{6, 400}, {6, 200}, {6, 100}, {5, 400}, {4, 400}};
+  const Sizes size = sizes(lesson.options());
+  std::vector<Grid> grids = {size.grid, size.coarser};
+  if (!lesson.options().quick) grids.insert(grids.end(), {{6, 100}, {4, 400}, {3, 400}});
+  const Tensor<double> exact = log_evidence(vae, x, size.larger);
   for (const Grid& grid : grids) {
     const Tensor<double> error = log_evidence(vae, x, grid) - exact;
     const std::string name = fmt::format("grid_{:.0f}_{}", grid.end, grid.side);
@@ -250,12 +258,12 @@ struct Gaps {
 };
 
 // Normal densities over N images, from their shapes.
-nn::Normal<float> main_hills(const std::vector<PosteriorShape>& shapes) {
+nn::Normal<float> main_hills(const std::vector<PosteriorShape>& shapes, const Grid& grid) {
   const Index n = std::ssize(shapes);
   Tensor<float> mean({n, kLatents});
   Tensor<float> log_var({n, kLatents});
   // A hill between two points of the grid is not seen to be narrow.
-  const double least = kGrid.step() * kGrid.step() / 4;
+  const double least = grid.step() * grid.step() / 4;
   for (Index i = 0; i < n; ++i)
     for (Index k = 0; k < kLatents; ++k) {
       mean.set({i, k}, static_cast<float>(shapes[i].hill_mean[k]));
@@ -267,14 +275,14 @@ nn::Normal<float> main_hills(const std::vector<PosteriorShape>& shapes) {
 
 // The better of two climbs: from the encoder's q, and from the heaviest hill of the posterior.
 Gaps split_gaps(const Vae<float>& vae, const Tensor<float>& x,
-                const std::vector<PosteriorShape>& shapes) {
-  constexpr Climb kClimb{.steps = 300, .rate = 0.03, .draws = 4};
+                const std::vector<PosteriorShape>& shapes, const Grid& grid) {
+  constexpr Climb kClimb{.steps = 200, .rate = 0.03, .draws = 4};
   constexpr Index kDraws = 200;
   const Index n = x.extent(0);
   Rng rng(kSeedOfFits);
   const nn::Normal<float> encoder = vae.encode(x);
   const nn::Normal<float> near = fit_from(encoder, vae, x, kClimb, rng);
-  const nn::Normal<float> far = fit_from(main_hills(shapes), vae, x, kClimb, rng);
+  const nn::Normal<float> far = fit_from(main_hills(shapes, grid), vae, x, kClimb, rng);
   const auto elbo_of = [&](const nn::Normal<float>& q) {
     return mean(draw_log_weights(vae, x, q, kDraws, rng), {0});
   };
@@ -285,7 +293,9 @@ Gaps split_gaps(const Vae<float>& vae, const Tensor<float>& x,
   const auto choose = [&](const Var<float>& a, const Var<float>& b) {
     return a.value() + far_is_better * (b.value() - a.value());
   };
-  return {.log_evidence = log_evidence(vae, x, kGrid),
+  Tensor<double> log_evidence({n});
+  for (Index i = 0; i < n; ++i) log_evidence.set({i}, shapes[i].log_evidence);
+  return {.log_evidence = log_evidence,
           .of_encoder = elbo_of(encoder),
           .of_best = maximum(of_near, of_far),
           .best = {choose(near.mean, far.mean), choose(near.log_var, far.log_var)}};
@@ -355,10 +365,11 @@ void look_at_posteriors(kit::Lesson& lesson, const Vae<float>& vae, const Tensor
     return *std::max_element(by_gap.begin(), by_gap.end(),
                              [&](Index a, Index b) { return value(a) < value(b); });
   };
+  const Index two_hills = most([&](Index i) { return shapes[i].far_mass; });
   const std::vector<std::pair<std::string, Index>> chosen =
       {{"the median gap", by_gap[by_gap.size() / 2]},
        {"the least normal", most([&](Index i) { return shapes[i].negentropy(); })},
-       {"two hills", most([&](Index i) { return shapes[i].far_mass; })},
+       {shapes[two_hills].far_mass > 0.1 ? "two hills" : "the smallest gap", two_hills},
        {"the largest gap", by_gap.back()}};
   const nn::Normal<float> encoder = vae.encode(x);
   const Tensor<float> encoder_deviation = exp(0.5f * encoder.log_var.value());
@@ -366,7 +377,7 @@ void look_at_posteriors(kit::Lesson& lesson, const Vae<float>& vae, const Tensor
   std::vector<Panel> panels;
   for (const auto& [name, i] : chosen)
     panels.push_back({.name = fmt::format("{}: {}", name, data.class_names[data.test_labels[i]]),
-                      .numbers = fmt::format("gap {:.2f}, of the best q {:.2f}", total(i),
+                      .numbers = fmt::format("gap {:.2f}, best q {:.2f}", total(i),
                                              gaps.log_evidence(i) - gaps.of_best(i)),
                       .body = body_of(vae, slice(x, 0, i, i + 1)),
                       .encoder_mean = row_of(encoder.mean.value(), i),
@@ -375,24 +386,26 @@ void look_at_posteriors(kit::Lesson& lesson, const Vae<float>& vae, const Tensor
                       .best_deviation = row_of(best_deviation, i)});
   draw_posteriors(lesson, panels);
 
-  // The ten largest gaps.
   const Index shown = std::min<Index>(10, std::ssize(by_gap));
   const std::vector<Index> worst(by_gap.rbegin(), by_gap.rbegin() + shown);
   const Tensor<float> images = gather_rows(x, worst);
   Tensor<float> tops({shown, kLatents});
-  std::vector<double> of_worst;
+  std::vector<double> of_worst;  // gaps
   for (Index i = 0; i < shown; ++i) {
     of_worst.push_back(total(worst[i]));
     for (Index k = 0; k < kLatents; ++k)
       tops.set({i, k}, static_cast<float>(shapes[worst[i]].top[k]));
   }
+  lesson.report("vae_share_of_gap_in_figure",
+                100 * std::accumulate(of_worst.begin(), of_worst.end(), 0.0) / sum(total).item(),
+                "%");
   draw_wrong_places(lesson, images, vae.decoded(vae.encode(images).mean.value()), vae.decoded(tops),
                     of_worst, data);
 }
 
 Gaps measure_gaps(kit::Lesson& lesson, const std::string& name, const Vae<float>& vae,
                   const Tensor<float>& x, const std::vector<PosteriorShape>& shapes) {
-  const Gaps gaps = split_gaps(vae, x, shapes);
+  const Gaps gaps = split_gaps(vae, x, shapes, sizes(lesson.options()).grid);
   report_gaps(lesson, name, gaps);
   report_shapes(lesson, name, shapes);
   return gaps;
@@ -416,32 +429,44 @@ void report_aggregate(kit::Lesson& lesson, const std::string& name, const Vae<fl
 
 // ---- Images ------------------------------------------------------------------------------------
 
+// Which of two models makes all test images likelier.
+void compare_evidence(kit::Lesson& lesson, const Vae<float>& vae, const Vae<float>& iwae,
+                      const Tensor<float>& x, const Grid& grid) {
+  const Tensor<double> of_vae = log_evidence(vae, x, grid);
+  const Tensor<double> of_iwae = log_evidence(iwae, x, grid);
+  const MeanAndError better = mean_and_error(of_iwae - of_vae);
+  lesson.report("vae_log_p_of_all", mean(of_vae).item(), kNats);
+  lesson.report("iwae_log_p_of_all", mean(of_iwae).item(), kNats);
+  lesson.report("iwae_log_p_above_vae", better.mean, kNats);
+  lesson.report("iwae_log_p_above_vae_error", better.error, kNats);
+}
+
 // Black and white images, by the ELBO and by L_5.
 void run_black_and_white(kit::Lesson& lesson, const kit::ImageData& data) {
-  const auto [evidence, fits, most_draws] = sizes(lesson.options());
+  const Sizes size = sizes(lesson.options());
   const std::uint64_t seed = lesson.options().seed;
   const Tensor<float> train_images = binarise(data.train_images);
   const Tensor<float> test_images = binarise(data.test_images);
-  const Tensor<float> x = first(evidence, test_images);
-  const Tensor<float> few = first(fits, test_images);
+  const Tensor<float> x = first(size.evidence, test_images);
+  const Tensor<float> few = first(size.fits, test_images);
   const bool known = data.is_full_fashion_mnist() && lesson.options().epochs == kEpochs;
 
   Experiment vae("vae", Objective::kElbo, train_images, test_images, seed);
   train(lesson, vae);
   if (lesson.interrupted()) return;
-  const Rungs of_vae = climb_ladder(vae.vae, x, most_draws);
+  const Rungs of_vae = climb_ladder(vae.vae, x, size.most_draws, size.grid);
   std::vector<Ladder> ladders = {report_ladder(lesson, "vae", "VAE", of_vae)};
   lesson.check("vae_log_p_as_known", ladders.back().log_evidence, kNats,
                kit::when(known, {-176.7, 1}));
   compare_grids(lesson, vae.vae, few);
-  const std::vector<PosteriorShape> shapes = shapes_of(vae.vae, few, kGrid);
+  const std::vector<PosteriorShape> shapes = shapes_of(vae.vae, few, size.grid);
   const Gaps gaps = measure_gaps(lesson, "vae", vae.vae, few, shapes);
   draw_gaps(lesson, as_vector(gaps.log_evidence - gaps.of_encoder),
             as_vector(gaps.log_evidence - gaps.of_best));
   look_at_posteriors(lesson, vae.vae, few, gaps, shapes, data);
   // The same images' gap, had they been seen.
-  const Tensor<float> seen = first(evidence, train_images);
-  const Rungs of_seen = climb_ladder(vae.vae, seen, 50);
+  const Tensor<float> seen = first(size.evidence, train_images);
+  const Rungs of_seen = climb_ladder(vae.vae, seen, 50, size.grid);
   const MeanAndError gap_of_seen = mean_and_error(of_seen.log_evidence - of_seen.elbo());
   lesson.report("vae_training_gap", gap_of_seen.mean, kNats);
   report_aggregate(lesson, "vae", vae.vae, test_images);
@@ -452,41 +477,41 @@ void run_black_and_white(kit::Lesson& lesson, const kit::ImageData& data) {
   Experiment iwae("iwae", Objective::kImportanceWeighted, train_images, test_images, seed);
   train(lesson, iwae);
   if (lesson.interrupted()) return;
-  const Rungs of_iwae = climb_ladder(iwae.vae, x, most_draws);
+  const Rungs of_iwae = climb_ladder(iwae.vae, x, size.most_draws, size.grid);
   ladders.push_back(report_ladder(lesson, "iwae", "trained by L5", of_iwae));
   draw_ladder(lesson, ladders);
-  const MeanAndError better = mean_and_error(of_iwae.log_evidence - of_vae.log_evidence);
-  lesson.report("iwae_log_p_above_vae", better.mean, kNats);
-  lesson.report("iwae_log_p_above_vae_error", better.error, kNats);
-  measure_gaps(lesson, "iwae", iwae.vae, few, shapes_of(iwae.vae, few, kGrid));
+  compare_evidence(lesson, vae.vae, iwae.vae, test_images, size.coarser);
+  measure_gaps(lesson, "iwae", iwae.vae, few, shapes_of(iwae.vae, few, size.grid));
   report_aggregate(lesson, "iwae", iwae.vae, test_images);
 }
 
 // Grey images, as lesson 13 has them, and black and white ones that are drawn from them.
 void run_grey(kit::Lesson& lesson, const kit::ImageData& data) {
-  const auto [evidence, fits, most_draws] = sizes(lesson.options());
+  const Sizes size = sizes(lesson.options());
   constexpr Index kDrawsOfImage = 5;
   Experiment grey("vae_grey", Objective::kElbo, data.train_images, data.test_images,
                   lesson.options().seed);
   train(lesson, grey);
   if (lesson.interrupted()) return;
   const Vae<float>& vae = grey.vae;
-  const Rungs rungs = climb_ladder(vae, first(evidence, data.test_images), 50);
+  const Rungs rungs = climb_ladder(vae, first(size.evidence, data.test_images), 50, size.grid);
   report_ladder(lesson, "grey", "grey", rungs);
-  const Tensor<float> few = first(fits, data.test_images);
-  measure_gaps(lesson, "grey", vae, few, shapes_of(vae, few, kGrid));
+  const Tensor<float> few = first(size.fits, data.test_images);
+  measure_gaps(lesson, "grey", vae, few, shapes_of(vae, few, size.grid));
   report_aggregate(lesson, "grey", vae, data.test_images);
 
+  // The grey images, and black and white ones that are drawn from them.
   Rng rng(kSeedOfDraws);
-  double of_draws = 0;
-  for (Index draw = 0; draw < kDrawsOfImage; ++draw) {
-    const Tensor<float> b = less(rng.uniform<float>(few.shape()), few);
-    of_draws += mean(log_evidence(vae, b, kGrid)).item() / kDrawsOfImage;
-  }
-  const double of_grey = mean(log_evidence(vae, few, kGrid)).item();
+  std::vector<Tensor<float>> sets = {few};
+  for (Index draw = 0; draw < kDrawsOfImage; ++draw)
+    sets.push_back(less(rng.uniform<float>(few.shape()), few));
+  const Tensor<double> all =
+      log_evidence(vae, concatenate(sets), size.grid).reshape({kDrawsOfImage + 1, -1});
+  const double of_grey = mean(slice(all, 0, 0, 1)).item();
+  const double of_draws = mean(slice(all, 0, 1, kDrawsOfImage + 1)).item();
   lesson.report("grey_images_log_p", of_grey, kNats);
   lesson.report("grey_images_mean_log_p_of_draws", of_draws, kNats);
-  lesson.check("grey_images_difference", of_draws - of_grey, kNats, kit::between(0, 1e9));
+  lesson.report("grey_images_difference", of_draws - of_grey, kNats);
 }
 
 void run(kit::Lesson& lesson) {
