@@ -70,18 +70,24 @@ void work_out_two_pixels(kit::Lesson& lesson) {
     lesson.check("two_pixels_" + name, evidence, "nats", kit::Expected{log_evidence, 1e-9});
     lesson.check("two_pixels_gap_" + name, evidence - image.elbo(best), "nats",
                  kit::Expected{gaps[i], 1e-6});
+    lesson.report("two_pixels_p_" + name, std::exp(evidence), "");
     total += std::exp(evidence);
   }
   lesson.check("two_pixels_sum", total, "", kit::Expected{1, 1e-12});
 
   // Image 11 by a sum that can be done on paper, and its q's.
   const TwoPixels white = kAllImages[0];
-  for (int z = -1; z <= 3; ++z)
-    lesson.report(fmt::format("on_paper_joint_at_{}", z < 0 ? "minus_1" : std::to_string(z)),
-                  std::exp(white.log_joint(z)), "");
+  for (int z = -1; z <= 3; ++z) {
+    const std::string at = fmt::format("_at_{}", z < 0 ? "minus_1" : std::to_string(z));
+    lesson.report("on_paper_prior" + at, std::exp(Bell{0, 1}.log_density(z)), "");
+    for (int pixel : {0, 1}) {
+      const double white_here = 1 / (1 + std::exp(-TwoPixels::logits(z)[pixel]));
+      lesson.report(fmt::format("on_paper_white_{}{}", pixel + 1, at), white_here, "");
+    }
+    lesson.report("on_paper_joint" + at, std::exp(white.log_joint(z)), "");
+  }
   lesson.report("on_paper_sum", std::exp(white.log_evidence(6, 1)), "");
   lesson.report("on_paper_log", white.log_evidence(6, 1), "nats");
-  lesson.report("two_pixels_p_11", std::exp(white.log_evidence()), "");
   const Bell best = white.best_bell();
   lesson.report("two_pixels_best_mean", best.mean, "");
   lesson.report("two_pixels_best_deviation", best.deviation, "");
@@ -109,6 +115,7 @@ void work_out_bounds(kit::Lesson& lesson) {
   lesson.check("three_weights_bound", log_mean_exp<double>(log_w).item(), "nats",
                kit::Expected{-1.7496000719, 1e-9});
   lesson.report("three_weights_mean", mean(log_w).item(), "nats");
+  lesson.report("exercise_6", log_mean_exp<double>(Tensor<double>({2}, {0, -1})).item(), "nats");
   const Tensor<double> share = softmax(log_w);
   const double shares[] = {0.70538451, 0.25949646, 0.03511903};
   for (Index i = 0; i < 3; ++i)
@@ -403,11 +410,23 @@ void look_at_posteriors(kit::Lesson& lesson, const Vae<float>& vae, const Tensor
                     of_worst, data);
 }
 
+// How wide the encoder's q is, as a multiple of the posterior: the median over images and latents.
+void report_width(kit::Lesson& lesson, const std::string& name, const nn::Normal<float>& encoder,
+                  const std::vector<PosteriorShape>& shapes) {
+  std::vector<double> ratios;
+  for (Index i = 0; i < std::ssize(shapes); ++i)
+    for (Index k = 0; k < kLatents; ++k)
+      ratios.push_back(std::exp(0.5 * encoder.log_var.value()(i, k)) /
+                       std::sqrt(shapes[i].variance[k]));
+  lesson.report(name + "_width_of_q", median(ratios), "");
+}
+
 Gaps measure_gaps(kit::Lesson& lesson, const std::string& name, const Vae<float>& vae,
                   const Tensor<float>& x, const std::vector<PosteriorShape>& shapes) {
   const Gaps gaps = split_gaps(vae, x, shapes, sizes(lesson.options()).grid);
   report_gaps(lesson, name, gaps);
   report_shapes(lesson, name, shapes);
+  report_width(lesson, name, vae.encode(x), shapes);
   return gaps;
 }
 
