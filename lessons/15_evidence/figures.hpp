@@ -20,25 +20,34 @@ namespace gradus::lesson15 {
 
 // Prior, posterior and best normal of an image of two pixels.
 inline void draw_two_pixels(kit::Lesson& lesson, const TwoPixels& image, const Bell& best) {
-  kit::Series prior{.label = "prior p(z)", .hue = 3};
-  kit::Series joint{.label = "p(x, z): area p(x)", .hue = 2};
-  kit::Series posterior{.label = "posterior p(z|x)", .hue = 1};
-  kit::Series bell{.label = "best normal q", .hue = 4};
+  constexpr double kEnd = 4;
   const double evidence = image.log_evidence();
-  for (int i = -160; i <= 160; ++i) {
-    const double z = i / 40.0;
-    for (kit::Series* series : {&prior, &joint, &posterior, &bell}) series->x.push_back(z);
-    prior.y.push_back(std::exp(Bell{0, 1}.log_density(z)));
-    joint.y.push_back(std::exp(image.log_joint(z)));
-    posterior.y.push_back(std::exp(image.log_joint(z) - evidence));
-    bell.y.push_back(std::exp(best.log_density(z)));
-  }
-  kit::plot(lesson, "two_pixels",
-            {.title = "One latent: the evidence is an area, and can be added up",
-             .note = "two white pixels with the logits 3 z and 2 z - 1",
-             .x_label = "z",
-             .y_label = "density"},
-            {prior, joint, posterior, bell});
+  const auto joint =
+      kit::curve(-kEnd, kEnd, [&](double z) { return std::exp(image.log_joint(z)); });
+  const auto zero = kit::curve(-kEnd, kEnd, [](double) { return 0.0; });
+  const auto density_of = [&](const Bell& bell) {
+    return kit::curve(-kEnd, kEnd, [&](double z) { return std::exp(bell.log_density(z)); });
+  };
+  kit::Sketch sketch({.title = "One latent: the evidence is an area, and can be added up",
+                      .note = "two white pixels with the logits 3 z and 2 z - 1",
+                      .x_label = "z",
+                      .y_label = "density",
+                      .axes = true,
+                      .equal_scale = false,
+                      .shown = {{-kEnd, 0}, {kEnd, 0.7}}});
+  sketch.area(kit::between(zero, joint), {.hue = 2});
+  sketch.line(joint, {.hue = 2});
+  sketch.line(density_of({0, 1}), {.hue = 3});
+  sketch.line(kit::curve(-kEnd, kEnd,
+                         [&](double z) { return std::exp(image.log_joint(z) - evidence); }),
+              {.hue = 1});
+  sketch.line(density_of(best), {.hue = 4, .dashed = true});
+  sketch.text({-1.05, 0.31}, "prior p(z)", {.hue = 3}, kit::Align::kRight);
+  sketch.text({0.45, 0.61}, "posterior p(z|x)", {.hue = 1}, kit::Align::kRight);
+  sketch.text({1.4, 0.61}, "best normal q", {.hue = 4}, kit::Align::kLeft);
+  sketch.text({0.95, 0.06}, "area p(x)", {.hue = 2});
+  sketch.text({-0.25, 0.1}, "p(x, z)", {.hue = 2}, kit::Align::kRight);
+  sketch.draw(lesson, "two_pixels");
 }
 
 // A model's bounds by the number of draws.
@@ -50,21 +59,25 @@ struct Ladder {
 
 inline void draw_ladder(kit::Lesson& lesson, const std::vector<Ladder>& ladders) {
   std::vector<kit::Series> series;
-  std::vector<kit::Level> levels;
+  int hue = 0;
   for (const Ladder& ladder : ladders) {
+    ++hue;
     series.push_back({.label = ladder.label,
                       .x = ladder.draws,
                       .y = ladder.bound,
-                      .mark = kit::Series::kLineAndDots});
-    levels.push_back({"ln p(x): " + ladder.label, ladder.log_evidence});
+                      .mark = kit::Series::kLineAndDots,
+                      .hue = hue});
+    series.push_back({.label = "its ln p(x)",
+                      .x = {ladder.draws.front(), ladder.draws.back()},
+                      .y = {ladder.log_evidence, ladder.log_evidence},
+                      .hue = hue});
   }
   kit::plot(lesson, "ladder",
             {.title = "Draws climb towards ln p(x), and do not arrive",
              .note = "means over black and white test images; one draw is the ELBO",
              .x_label = "draws k for each image",
              .y_label = "bound, nats per image",
-             .log_x = true,
-             .levels = levels},
+             .log_x = true},
             series);
 }
 
@@ -188,21 +201,25 @@ inline void draw_distances(kit::Lesson& lesson, const Tensor<double>& z) {
     const int cell = static_cast<int>(distance / kStep);
     if (cell < kCells) count[cell] += 1;
   }
-  kit::Series found{.label = "q(z)"};
-  kit::Series prior{.label = "prior"};
+  std::vector<kit::Point> found;
+  kit::Point highest{0, 0};
   for (int i = 0; i < kCells; ++i) {
-    const double middle = kStep * (i + 0.5);
-    found.x.push_back(middle);
-    found.y.push_back(count[i] / (kStep * static_cast<double>(z.extent(0))));
-    prior.x.push_back(middle);
-    prior.y.push_back(middle * std::exp(-0.5 * middle * middle));
+    found.push_back({kStep * (i + 0.5), count[i] / (kStep * static_cast<double>(z.extent(0)))});
+    if (found.back().y > highest.y) highest = found.back();
   }
-  kit::plot(lesson, "distances",
-            {.title = "The codes of images are farther out than the prior says",
-             .note = "a draw of z for each test image; the prior's curve is r exp(-r²/2)",
-             .x_label = "distance r of z from 0",
-             .y_label = "share of the images per unit of r"},
-            {found, prior});
+  kit::Sketch sketch({.title = "The codes of images are farther out than the prior says",
+                      .note = "a draw of z for each test image; the prior's curve is r exp(-r²/2)",
+                      .x_label = "distance r of z from 0",
+                      .y_label = "share of the images per unit of r",
+                      .axes = true,
+                      .equal_scale = false,
+                      .shown = {{0, 0}, {kStep * kCells, std::max(0.7, 1.1 * highest.y)}}});
+  sketch.line(found, {.hue = 1});
+  sketch.line(kit::curve(0, kStep * kCells, [](double r) { return r * std::exp(-0.5 * r * r); }),
+              {.hue = 2});
+  sketch.text({highest.x, highest.y + 0.03}, "q(z)", {.hue = 1});
+  sketch.text({1, 0.64}, "prior", {.hue = 2});
+  sketch.draw(lesson, "distances");
 }
 
 }  // namespace gradus::lesson15

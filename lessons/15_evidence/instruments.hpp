@@ -24,7 +24,7 @@ namespace gradus::lesson15 {
 
 // ---- Bounds by draws ---------------------------------------------------------------------------
 
-// ln w of k draws from the encoder's q for each image of x (N, D).   (k, N)
+// ln w of k draws from a normal q, (N, K), of each image of x (N, D).   (k, N)
 template <class T>
 Tensor<double> draw_log_weights(const Vae<T>& vae, const Tensor<T>& x, const nn::Normal<T>& q,
                                 Index draws, Rng& rng) {
