@@ -140,19 +140,25 @@ void weigh_grey_images(kit::Lesson& lesson) {
 
 enum class Objective { kElbo, kImportanceWeighted };
 
+enum class Pixels { kGrey, kBlackAndWhite };
+
+// Images as a model sees them.
+Tensor<float> seen_as(Pixels pixels, const Tensor<float>& x) {
+  return pixels == Pixels::kGrey ? x : binarise(x);
+}
+
 struct Experiment {
-  Experiment(const std::string& name, Objective objective, const Tensor<float>& train,
-             const Tensor<float>& test, std::uint64_t seed)
+  Experiment(const std::string& name, Objective objective, Pixels pixels,
+             const kit::ImageData& data, std::uint64_t seed)
       : name(name),
         objective(objective),
-        train(train),
-        test(test),
+        pixels(pixels),
         rng(seed),
-        vae(train.extent(1), kHidden, kLatents, rng) {}
+        vae(data.height * data.width, kHidden, kLatents, rng) {}
 
   std::string name;
   Objective objective;
-  Tensor<float> train, test;  // (N, D)
+  Pixels pixels;
   Rng rng;
   Vae<float> vae;
 };
@@ -165,19 +171,20 @@ Var<float> per_image_objective(Experiment& experiment, const Tensor<float>& x) {
   return importance_weighted_bound(vae, x, noise);
 }
 
-void train(kit::Lesson& lesson, Experiment& experiment) {
+void train(kit::Lesson& lesson, Experiment& experiment, const kit::ImageData& data) {
   nn::Adam<float> adam(experiment.vae.parameters(), {.learning_rate = kRate});
   kit::Training training(lesson, experiment.name,
                          {.epochs = lesson.options().epochs, .batch = kBatch},
                          experiment.vae.parameters(), adam, experiment.rng);
+  const Tensor<float> test = seen_as(experiment.pixels, data.test_images);
   const auto measure = [&]() -> std::vector<kit::Score> {
-    const lesson13::ElboMeans means =
-        lesson13::evaluate(experiment.vae, experiment.test, Rng(kSeedOfScores));
+    const lesson13::ElboMeans means = lesson13::evaluate(experiment.vae, test, Rng(kSeedOfScores));
     return {{"-ELBO", means.negative_elbo()}, {"KL", means.kl}};
   };
   training.record(measure);
   while (!training.done()) {
-    for (const Tensor<float>& x : training.minibatches(experiment.train)) {
+    for (const Tensor<float>& batch : training.minibatches(data.train_images)) {
+      const Tensor<float> x = seen_as(experiment.pixels, batch);
       Tape<float> tape;
       tape.backward(-mean(per_image_objective(experiment, x)));
       adam.step();
@@ -486,14 +493,13 @@ void compare_evidence(kit::Lesson& lesson, const Vae<float>& vae, const Vae<floa
 void run_black_and_white(kit::Lesson& lesson, const kit::ImageData& data) {
   const Sizes size = sizes(lesson.options());
   const std::uint64_t seed = lesson.options().seed;
-  const Tensor<float> train_images = binarise(data.train_images);
   const Tensor<float> test_images = binarise(data.test_images);
   const Tensor<float> x = first(size.evidence, test_images);
   const Tensor<float> few = first(size.fits, test_images);
   const bool known = data.is_full_fashion_mnist() && lesson.options().epochs == kEpochs;
 
-  Experiment vae("vae", Objective::kElbo, train_images, test_images, seed);
-  train(lesson, vae);
+  Experiment vae("vae", Objective::kElbo, Pixels::kBlackAndWhite, data, seed);
+  train(lesson, vae, data);
   if (lesson.interrupted()) return;
   const Rungs of_vae = climb_ladder(vae.vae, x, size.most_draws, size.grid);
   std::vector<Ladder> ladders = {report_ladder(lesson, "vae", "VAE", of_vae)};
@@ -505,8 +511,8 @@ void run_black_and_white(kit::Lesson& lesson, const kit::ImageData& data) {
   draw_gaps(lesson, as_vector(gaps.log_evidence - gaps.of_encoder),
             as_vector(gaps.log_evidence - gaps.of_best));
   look_at_posteriors(lesson, vae.vae, few, gaps, shapes, data);
-  // The same images' gap, had they been seen.
-  const Tensor<float> seen = first(size.evidence, train_images);
+  // The gap of images that the model was trained on.
+  const Tensor<float> seen = binarise(first(size.evidence, data.train_images));
   const Rungs of_seen = climb_ladder(vae.vae, seen, 50, size.grid);
   const MeanAndError gap_of_seen = mean_and_error(of_seen.log_evidence - of_seen.elbo());
   lesson.report("vae_training_gap", gap_of_seen.mean, kNats);
@@ -515,8 +521,8 @@ void run_black_and_white(kit::Lesson& lesson, const kit::ImageData& data) {
   draw_distances(lesson, cast<double>(vae.vae.sample_posterior(test_images, rng)));
   if (lesson.interrupted()) return;
 
-  Experiment iwae("iwae", Objective::kImportanceWeighted, train_images, test_images, seed);
-  train(lesson, iwae);
+  Experiment iwae("iwae", Objective::kImportanceWeighted, Pixels::kBlackAndWhite, data, seed);
+  train(lesson, iwae, data);
   if (lesson.interrupted()) return;
   const Rungs of_iwae = climb_ladder(iwae.vae, x, size.most_draws, size.grid);
   ladders.push_back(report_ladder(lesson, "iwae", "trained by L5", of_iwae));
@@ -530,9 +536,8 @@ void run_black_and_white(kit::Lesson& lesson, const kit::ImageData& data) {
 void run_grey(kit::Lesson& lesson, const kit::ImageData& data) {
   const Sizes size = sizes(lesson.options());
   constexpr Index kDrawsOfImage = 5;
-  Experiment grey("vae_grey", Objective::kElbo, data.train_images, data.test_images,
-                  lesson.options().seed);
-  train(lesson, grey);
+  Experiment grey("vae_grey", Objective::kElbo, Pixels::kGrey, data, lesson.options().seed);
+  train(lesson, grey, data);
   if (lesson.interrupted()) return;
   const Vae<float>& vae = grey.vae;
   const Rungs rungs = climb_ladder(vae, first(size.evidence, data.test_images), 50, size.grid);
