@@ -44,6 +44,20 @@ class LessonData : public Kit {
     return "equal";
   }
 
+  // Images of noise without one label of 0, 1 and 2, in training images or in test images.
+  std::string write_without(const std::string& part, Index missing) {
+    const std::string name = fmt::format("no_{}_{}", part, missing);
+    const fs::path set = write_set(name, 200, 200, 5, 5);
+    Rng rng(1);
+    for (const char* each : {"train", "t10k"})
+      io::write_idx_images(set / fmt::format("{}-images-idx3-ubyte", each),
+                           rng.uniform<float>({200, 5, 5}));
+    std::vector<Index> labels;
+    for (Index i = 0; i < 200; ++i) labels.push_back(i % 3 == missing ? (missing + 1) % 3 : i % 3);
+    io::write_idx_labels(set / fmt::format("{}-labels-idx1-ubyte", part), labels);
+    return name;
+  }
+
   Outcome run_program(const std::string& lesson, const std::string& data) {
     const std::string command =
         fmt::format("cd {} && {}/{} --quick --epochs 1 --data {} --out out 2>&1",
@@ -92,6 +106,11 @@ TEST_F(LessonData, ThatIsOfNoUseIsRefusedBeforeTheWork) {
   expect_refusal("08_convolutional_autoencoder", equal, "images that differ");
   expect_refusal("13_vae", pixel, "one pixel wide");
   expect_refusal("13_vae", narrow, "one pixel wide");
+  expect_refusal("18_conditional_vae", one, "two classes at least");
+  expect_refusal("18_conditional_vae", few, "10 training images of each label");
+  expect_refusal("18_conditional_vae", equal, "images that differ");
+  expect_refusal("18_conditional_vae", write_without("train", 1), "0 of label 1");
+  expect_refusal("18_conditional_vae", write_without("t10k", 1), "none of label 1");
 }
 
 TEST_F(LessonData, ThatIsSmallIsOfUse) {
@@ -109,6 +128,8 @@ TEST_F(LessonData, ThatIsSmallIsOfUse) {
   expect_use("08_convolutional_autoencoder", write_noise(200, 7, 7));
   expect_use("13_vae", write_noise(1, 1, 5));
   expect_use("13_vae", write_noise(10, 2, 2));
+  expect_use("18_conditional_vae", write_noise(60, 1, 1));
+  expect_use("18_conditional_vae", write_noise(60, 3, 2));
 }
 
 }  // namespace
