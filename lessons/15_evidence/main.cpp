@@ -44,13 +44,14 @@ constexpr std::uint64_t kSeedOfScores = 1, kSeedOfBounds = 2, kSeedOfFits = 3, k
 // normal q.
 struct Sizes {
   Index evidence, fits, most_draws;
-  Grid grid, larger, coarser;
+  int steps_of_fits;
+  Grid grid, larger, coarser, finer;
 };
 
 Sizes sizes(const kit::Options& options) {
   // After a short training codes lie farther out.
-  if (options.quick) return {100, 20, 50, {8, 200}, {9, 300}, {8, 100}};
-  return {1000, 250, 500, {6, 400}, {8, 800}, {6, 200}};
+  if (options.quick) return {50, 10, 50, 60, {8, 120}, {9, 160}, {8, 80}, {8, 160}};
+  return {1000, 250, 500, 200, {6, 400}, {8, 800}, {6, 200}, {6, 600}};
 }
 
 // ---- On paper ----------------------------------------------------------------------------------
@@ -296,14 +297,14 @@ nn::Normal<float> main_hills(const std::vector<PosteriorShape>& shapes, const Gr
 
 // The better of two climbs: from the encoder's q, and from the heaviest hill of the posterior.
 Gaps split_gaps(const Vae<float>& vae, const Tensor<float>& x,
-                const std::vector<PosteriorShape>& shapes, const Grid& grid) {
-  constexpr Climb kClimb{.steps = 200, .rate = 0.03, .draws = 4};
+                const std::vector<PosteriorShape>& shapes, const Sizes& size) {
+  const Climb climb{.steps = size.steps_of_fits, .rate = 0.03, .draws = 4};
   constexpr Index kDraws = 200;
   const Index n = x.extent(0);
   Rng rng(kSeedOfFits);
   const nn::Normal<float> encoder = vae.encode(x);
-  const nn::Normal<float> near = fit_from(encoder, vae, x, kClimb, rng);
-  const nn::Normal<float> far = fit_from(main_hills(shapes, grid), vae, x, kClimb, rng);
+  const nn::Normal<float> near = fit_from(encoder, vae, x, climb, rng);
+  const nn::Normal<float> far = fit_from(main_hills(shapes, size.grid), vae, x, climb, rng);
   const auto elbo_of = [&](const nn::Normal<float>& q) {
     return mean(draw_log_weights(vae, x, q, kDraws, rng), {0});
   };
@@ -356,75 +357,101 @@ void report_shapes(kit::Lesson& lesson, const std::string& name,
   lesson.report(name + "_with_a_far_hill", with_far_hill, "");
 }
 
-// The grid's points that hold 95 % of an image's posterior.
-std::vector<kit::Point> body_of(const Vae<float>& vae, const Tensor<float>& image) {
-  constexpr Grid kFine{6, 600};
-  const Tensor<double> joint = cast<double>(log_joint_on(vae, image, kFine));
-  std::vector<Index> order = find_hills(joint.data(), kFine, 12).points;
-  double total = 0;
-  for (Index p : order) total += std::exp(joint.data()[p] - joint.data()[order[0]]);
-  std::vector<kit::Point> body;
-  double held = 0;
-  for (Index p : order) {
-    if (held > 0.95 * total) break;
-    held += std::exp(joint.data()[p] - joint.data()[order[0]]);
-    body.push_back({kFine.at(p / kFine.side), kFine.at(p % kFine.side)});
+// Of each image the grid's points that hold 95 % of its posterior.
+std::vector<std::vector<kit::Point>> bodies_of(const Vae<float>& vae, const Tensor<float>& images,
+                                               const Grid& grid) {
+  const Tensor<double> joint = cast<double>(log_joint_on(vae, images, grid));
+  std::vector<std::vector<kit::Point>> bodies;
+  for (Index i = 0; i < images.extent(0); ++i) {
+    const double* of_image = joint.data() + i * grid.size();
+    const std::vector<Index> order = find_hills(of_image, grid, 12).points;
+    const auto weight = [&](Index p) { return std::exp(of_image[p] - of_image[order[0]]); };
+    double total = 0;
+    for (Index p : order) total += weight(p);
+    std::vector<kit::Point> body;
+    double held = 0;
+    for (Index p : order) {
+      if (held > 0.95 * total) break;
+      held += weight(p);
+      body.push_back({grid.at(p / grid.side), grid.at(p % grid.side)});
+    }
+    bodies.push_back(body);
   }
-  return body;
+  return bodies;
 }
 
 std::array<double, 2> row_of(const Tensor<float>& x, Index i) { return {x(i, 0), x(i, 1)}; }
+
+// The images by their gap, the smallest first.
+std::vector<Index> by_gap(const Tensor<double>& gap) {
+  std::vector<Index> order(gap.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](Index a, Index b) { return gap(a) < gap(b); });
+  return order;
+}
 
 // Four images: of the median gap, of the least normal posterior, with the heaviest second hill, and
 // with the largest gap.
 void look_at_posteriors(kit::Lesson& lesson, const Vae<float>& vae, const Tensor<float>& x,
                         const Gaps& gaps, const std::vector<PosteriorShape>& shapes,
                         const kit::ImageData& data) {
-  const Tensor<double> total = gaps.log_evidence - gaps.of_encoder;
-  std::vector<Index> by_gap(shapes.size());
-  std::iota(by_gap.begin(), by_gap.end(), 0);
-  std::sort(by_gap.begin(), by_gap.end(), [&](Index a, Index b) { return total(a) < total(b); });
+  const Tensor<double> of_encoder = gaps.log_evidence - gaps.of_encoder;
+  const Tensor<double> of_best = gaps.log_evidence - gaps.of_best;
+  const std::vector<Index> order = by_gap(of_encoder);
   const auto most = [&](auto value) {
-    return *std::max_element(by_gap.begin(), by_gap.end(),
+    return *std::max_element(order.begin(), order.end(),
                              [&](Index a, Index b) { return value(a) < value(b); });
   };
+  const Index least_normal = most([&](Index i) { return shapes[i].negentropy(); });
   const Index two_hills = most([&](Index i) { return shapes[i].far_mass; });
-  const std::vector<std::pair<std::string, Index>> chosen =
-      {{"the median gap", by_gap[by_gap.size() / 2]},
-       {"the least normal", most([&](Index i) { return shapes[i].negentropy(); })},
-       {shapes[two_hills].far_mass > 0.1 ? "two hills" : "the smallest gap", two_hills},
-       {"the largest gap", by_gap.back()}};
+  const std::vector<std::string> names = {"the median gap", "the least normal",
+                                          shapes[two_hills].far_mass > 0.1 ? "two hills"
+                                                                           : "the smallest gap",
+                                          "the largest gap"};
+  const std::vector<Index> chosen = {order[order.size() / 2], least_normal, two_hills,
+                                     order.back()};
+  lesson.report("least_normal_gap_of_best", of_best(least_normal), "nats");
+  lesson.report("two_hills_gap_of_best", of_best(two_hills), "nats");
+
+  const auto bodies = bodies_of(vae, gather_rows(x, chosen), sizes(lesson.options()).finer);
   const nn::Normal<float> encoder = vae.encode(x);
   const Tensor<float> encoder_deviation = exp(0.5f * encoder.log_var.value());
   const Tensor<float> best_deviation = exp(0.5f * gaps.best.log_var.value());
   std::vector<Panel> panels;
-  for (const auto& [name, i] : chosen)
-    panels.push_back({.name = fmt::format("{}: {}", name, data.class_names[data.test_labels[i]]),
-                      .numbers = fmt::format("gap {:.2f}, best q {:.2f}", total(i),
-                                             gaps.log_evidence(i) - gaps.of_best(i)),
-                      .body = body_of(vae, slice(x, 0, i, i + 1)),
-                      .encoder_mean = row_of(encoder.mean.value(), i),
-                      .encoder_deviation = row_of(encoder_deviation, i),
-                      .best_mean = row_of(gaps.best.mean.value(), i),
-                      .best_deviation = row_of(best_deviation, i)});
+  for (std::size_t k = 0; k < chosen.size(); ++k) {
+    const Index i = chosen[k];
+    const std::string& of_class = data.class_names[data.test_labels[i]];
+    panels.push_back(
+        {.name = fmt::format("{}: {}", names[k], of_class),
+         .numbers = fmt::format("gap {:.2f}, best q {:.2f}", of_encoder(i), of_best(i)),
+         .body = bodies[k],
+         .encoder_mean = row_of(encoder.mean.value(), i),
+         .encoder_deviation = row_of(encoder_deviation, i),
+         .best_mean = row_of(gaps.best.mean.value(), i),
+         .best_deviation = row_of(best_deviation, i)});
+  }
   draw_posteriors(lesson, panels);
-  const auto left = [&](Index i) { return gaps.log_evidence(i) - gaps.of_best(i); };
-  lesson.report("least_normal_gap_of_best", left(chosen[1].second), "nats");
-  lesson.report("two_hills_gap_of_best", left(chosen[2].second), "nats");
+}
 
-  const Index shown = std::min<Index>(10, std::ssize(by_gap));
-  const std::vector<Index> worst(by_gap.rbegin(), by_gap.rbegin() + shown);
-  const Tensor<float> images = gather_rows(x, worst);
+// The ten images with the largest gaps.
+void look_at_wrong_places(kit::Lesson& lesson, const Vae<float>& vae, const Tensor<float>& x,
+                          const Gaps& gaps, const std::vector<PosteriorShape>& shapes,
+                          const kit::ImageData& data) {
+  const Tensor<double> gap = gaps.log_evidence - gaps.of_encoder;
+  const std::vector<Index> order = by_gap(gap);
+  const Index shown = std::min<Index>(10, std::ssize(order));
+  const std::vector<Index> worst(order.rbegin(), order.rbegin() + shown);
   Tensor<float> tops({shown, kLatents});
   std::vector<double> of_worst;  // gaps
   for (Index i = 0; i < shown; ++i) {
-    of_worst.push_back(total(worst[i]));
+    of_worst.push_back(gap(worst[i]));
     for (Index k = 0; k < kLatents; ++k)
       tops.set({i, k}, static_cast<float>(shapes[worst[i]].top[k]));
   }
+  const double total = sum(gap).item();
   lesson.report("vae_share_of_gap_in_figure",
-                100 * std::accumulate(of_worst.begin(), of_worst.end(), 0.0) / sum(total).item(),
-                "%");
+                100 * std::accumulate(of_worst.begin(), of_worst.end(), 0.0) / total, "%");
+  const Tensor<float> images = gather_rows(x, worst);
   draw_wrong_places(lesson, images, vae.decoded(vae.encode(images).mean.value()), vae.decoded(tops),
                     of_worst, data);
 }
@@ -452,7 +479,7 @@ void report_width(kit::Lesson& lesson, const std::string& name, const nn::Normal
 
 Gaps measure_gaps(kit::Lesson& lesson, const std::string& name, const Vae<float>& vae,
                   const Tensor<float>& x, const std::vector<PosteriorShape>& shapes) {
-  const Gaps gaps = split_gaps(vae, x, shapes, sizes(lesson.options()).grid);
+  const Gaps gaps = split_gaps(vae, x, shapes, sizes(lesson.options()));
   report_gaps(lesson, name, gaps);
   report_shapes(lesson, name, shapes);
   report_width(lesson, name, vae.encode(x), shapes);
@@ -511,6 +538,7 @@ void run_black_and_white(kit::Lesson& lesson, const kit::ImageData& data) {
   draw_gaps(lesson, as_vector(gaps.log_evidence - gaps.of_encoder),
             as_vector(gaps.log_evidence - gaps.of_best));
   look_at_posteriors(lesson, vae.vae, few, gaps, shapes, data);
+  look_at_wrong_places(lesson, vae.vae, few, gaps, shapes, data);
   // The gap of images that the model was trained on.
   const Tensor<float> seen = binarise(first(size.evidence, data.train_images));
   const Rungs of_seen = climb_ladder(vae.vae, seen, 50, size.grid);
