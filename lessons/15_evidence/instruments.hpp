@@ -221,14 +221,20 @@ template <class T> PosteriorShape shape_of(const T* log_joint, const Grid& grid)
   return shape;
 }
 
-// The posteriors of images x (N, D). ln p(x, z) all over a grid needs room: 0.6 MB for an image and
-// 400 x 400 points in float.
+// The posteriors of images x (N, D), some at a time: ln p(x, z) all over a grid needs room, 0.6 MB
+// for an image and 400 x 400 points in float.
 template <class T>
 std::vector<PosteriorShape> shapes_of(const Vae<T>& vae, const Tensor<T>& x, const Grid& grid) {
-  const Tensor<T> joint = log_joint_on(vae, x, grid);
+  constexpr Index kImagesAtOnce = 125;
   std::vector<PosteriorShape> shapes;
-  for (Index i = 0; i < x.extent(0); ++i)
-    shapes.push_back(shape_of(joint.data() + i * grid.size(), grid));
+  in_parts(
+      x,
+      [&](const Tensor<T>& part) {
+        const Tensor<T> joint = log_joint_on(vae, part, grid);
+        for (Index i = 0; i < part.extent(0); ++i)
+          shapes.push_back(shape_of(joint.data() + i * grid.size(), grid));
+      },
+      kImagesAtOnce);
   return shapes;
 }
 
