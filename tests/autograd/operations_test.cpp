@@ -11,6 +11,7 @@
 
 #include <fmt/core.h>
 
+#include "tensor/map.hpp"
 #include "tests/autograd/registry.hpp"
 
 namespace gradus {
@@ -18,6 +19,7 @@ namespace {
 
 using test::Case;
 using test::distance;
+using test::error_of;
 using test::gaussian_numbers;
 using test::numbers;
 using test::registry;
@@ -491,6 +493,44 @@ TEST(StopGradient, GivesTheValueAndNoGradient) {
   EXPECT_EQ(y.value().to_vector(), (std::vector<double>{8, 27}));
   EXPECT_EQ(gradient(sum(y), {x})[0].value().to_vector(), (std::vector<double>{4, 9}));
   EXPECT_EQ(stop_gradient(x).node(), -1);
+}
+
+// x + (rounded - x) would be rounded.
+TEST(StraightThrough, GivesTheRoundedValueToTheBit) {
+  const Tensor<float> x({4}, {1e8f, -0.3f, 1.7f, 0});
+  const Tensor<float> rounded({4}, {1.0f / 3, -1e-7f, 2, 5});
+  EXPECT_EQ(straight_through<float>(x, rounded).value().to_vector(), rounded.to_vector());
+}
+
+// d/dx of w e^2 at the rounded e is 2 w e, as if e had been the input.
+TEST(StraightThrough, HandsTheGradientOnAsItIs) {
+  const Tensor<double> w = gaussian_numbers<double>({2, 3}, 1);
+  const Tensor<double> rounded = gaussian_numbers<double>({2, 3}, 2);
+  Tape<double> tape;
+  const Var<double> x = tape.leaf(gaussian_numbers<double>({2, 3}, 3));
+  const Var<double> y = sum(w * square(straight_through(x, rounded)));
+  EXPECT_LE(distance(gradient(y, {x})[0].value(), 2.0 * w * rounded), 1e-15);
+}
+
+// It is the derivative where `rounded` is x + constant, and nowhere else: a staircase is flat.
+TEST(StraightThrough, IsSeenByGradcheckUnlessNothingIsRounded) {
+  const Tensor<double> x({3}, {0.2, 1.4, -2.2});
+  const Tensor<double> constant({3}, {0.3, -0.1, 0.2});
+  const auto moved = [&](auto& in) {
+    return square(straight_through(in[0], in[0].value() + constant));
+  };
+  EXPECT_TRUE(gradcheck(moved, {x}, {.second_order = true}));
+  const auto to_integers = [](auto& in) {
+    const auto round = [](double v) { return std::round(v); };
+    return square(straight_through(in[0], map(in[0].value(), round)));
+  };
+  EXPECT_FALSE(gradcheck(to_integers, {x}));
+}
+
+TEST(StraightThrough, RefusesOtherShapes) {
+  const Var<double> x(Tensor<double>({2, 3}));
+  EXPECT_EQ(error_of([&] { straight_through(x, Tensor<double>({3})); }),
+            "straight_through: (2, 3) was rounded to (3); the shapes must be the same");
 }
 
 TEST(Constants, OfEveryKindTakePartOnEitherSide) {
