@@ -111,6 +111,9 @@ TEST_F(LessonData, ThatIsOfNoUseIsRefusedBeforeTheWork) {
   expect_refusal("18_conditional_vae", equal, "images that differ");
   expect_refusal("18_conditional_vae", write_without("train", 1), "0 of label 1");
   expect_refusal("18_conditional_vae", write_without("t10k", 1), "none of label 1");
+  expect_refusal("19_vq_vae", wide, "square images");
+  expect_refusal("19_vq_vae", small, "a multiple of 4");
+  expect_refusal("19_vq_vae", few, "batches of 128");
 }
 
 TEST_F(LessonData, ThatIsSmallIsOfUse) {
@@ -130,6 +133,8 @@ TEST_F(LessonData, ThatIsSmallIsOfUse) {
   expect_use("13_vae", write_noise(10, 2, 2));
   expect_use("18_conditional_vae", write_noise(60, 1, 1));
   expect_use("18_conditional_vae", write_noise(60, 3, 2));
+  expect_use("19_vq_vae", write_noise(200, 4, 4));
+  expect_use("19_vq_vae", write_noise(200, 8, 8));
 }
 
 }  // namespace
