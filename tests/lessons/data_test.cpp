@@ -114,6 +114,7 @@ TEST_F(LessonData, ThatIsOfNoUseIsRefusedBeforeTheWork) {
   expect_refusal("19_vq_vae", wide, "square images");
   expect_refusal("19_vq_vae", small, "a multiple of 4");
   expect_refusal("19_vq_vae", few, "batches of 128");
+  expect_refusal("20_anomalies", few, "128 training images");
 }
 
 TEST_F(LessonData, ThatIsSmallIsOfUse) {
@@ -131,6 +132,9 @@ TEST_F(LessonData, ThatIsSmallIsOfUse) {
   expect_use("08_convolutional_autoencoder", write_noise(200, 7, 7));
   expect_use("13_vae", write_noise(1, 1, 5));
   expect_use("13_vae", write_noise(10, 2, 2));
+  expect_use("14_posterior_collapse", write_noise(200, 5, 5));
+  expect_use("15_evidence", write_noise(10, 2, 2));
+  expect_use("16_likelihoods", write_noise(200, 5, 5));
   expect_use("18_conditional_vae", write_noise(60, 1, 1));
   expect_use("18_conditional_vae", write_noise(60, 3, 2));
   expect_use("19_vq_vae", write_noise(200, 4, 4));
