@@ -48,61 +48,73 @@ template <class T> class MeanGradient {
       : parameters_(std::move(parameters)),
         flat_(static_cast<std::size_t>(nn::count(parameters_)) + 2) {}
 
-  // Adds what the parameters' gradients now are, those of the mean over `count` of `batch`
-  // examples, and clears them. A share of no examples has nothing to add.
-  void add(Index count, Index batch) {
-    const T weight = static_cast<T>(count) / static_cast<T>(batch);
-    T* sum = flat_.data();
-    for (Parameter<T>* p : parameters_) {
-      const Index n = p->value().size();
-      if (!p->grad.empty()) {
-        const T* g = std::as_const(p->grad).data();
-        for (Index i = 0; i < n; ++i) sum[i] += weight * g[i];
-        p->grad = Tensor<T>();
-      }
-      sum += n;
-    }
-    examples() += static_cast<T>(count);
+  // What a process does with its one share: the parameters' gradients, those of the mean over
+  // `count` of `batch` examples, become those of the mean over the batch. A share of no examples
+  // brings no gradients. Returns whether a member wants to stop after this step. Throws SharedError
+  // unless the shares make up the batch.
+  bool average(const Team& team, Index count, Index batch, bool stop = false) {
+    lay_down(count, batch);
+    return finish(team, batch, stop);
   }
 
-  // Adds up over the team, and gives each parameter its part as its gradient. Returns whether a
-  // member wants to stop after this step. Throws SharedError unless the shares make up the batch.
+  // The same in two parts, for a process that computes several shares one after another: add each,
+  // which clears the gradients, then finish.
+  void add(Index count, Index batch) {
+    lay_down(count, batch);
+    for (Parameter<T>* p : parameters_) p->grad = Tensor<T>();
+  }
+
   bool finish(const Team& team, Index batch, bool stop = false) {
     stops() = stop ? 1 : 0;
     team.sum(std::span<T>(flat_));
+    is_first_ = true;
     if (examples() != static_cast<T>(batch))
       throw SharedError(fmt::format("the shares have {} examples together, but the batch has {}",
                                     examples(), batch));
-    const bool anyone_stops = stops() > 0;
     const T* mean = flat_.data();
     for (Parameter<T>* p : parameters_) {
       const Index n = p->value().size();
-      Tensor<T> gradient(p->shape());
-      std::copy(mean, mean + n, gradient.mutable_data());
-      p->grad = std::move(gradient);
+      if (p->grad.empty()) p->grad = Tensor<T>(p->shape());
+      std::copy(mean, mean + n, p->grad.mutable_data());
       mean += n;
     }
-    std::fill(flat_.begin(), flat_.end(), T(0));
-    return anyone_stops;
-  }
-
-  // Both, for a process with one share.
-  bool average(const Team& team, Index count, Index batch, bool stop = false) {
-    add(count, batch);
-    return finish(team, batch, stop);
+    return stops() > 0;
   }
 
   // What a process sends in a step.
   Index bytes() const { return std::ssize(flat_) * static_cast<Index>(sizeof(T)); }
 
  private:
+  // Adds the gradients, by their share's weight, to what was laid down since the last finish.
+  void lay_down(Index count, Index batch) {
+    if (is_first_) examples() = 0;
+    const T weight = static_cast<T>(count) / static_cast<T>(batch);
+    T* sum = flat_.data();
+    for (const Parameter<T>* p : parameters_) {
+      const Index n = p->value().size();
+      if (p->grad.empty()) {
+        if (is_first_) std::fill(sum, sum + n, T(0));
+      } else {
+        const T* g = p->grad.data();
+        if (is_first_)
+          for (Index i = 0; i < n; ++i) sum[i] = weight * g[i];
+        else
+          for (Index i = 0; i < n; ++i) sum[i] += weight * g[i];
+      }
+      sum += n;
+    }
+    examples() += static_cast<T>(count);
+    is_first_ = false;
+  }
+
   // Two numbers travel with the gradients.
   T& examples() { return flat_[flat_.size() - 2]; }
 
   T& stops() { return flat_[flat_.size() - 1]; }
 
   nn::Parameters<T> parameters_;
-  std::vector<T> flat_;  // all gradients, end to end; then the number of examples, and of stops
+  std::vector<T> flat_;   // all gradients, end to end; then the number of examples, and of stops
+  bool is_first_ = true;  // nothing was laid down since the last finish
 };
 
 // A number that is another one when one of the parameters is, in any bit: each word of 32 bits goes

@@ -9,9 +9,9 @@ namespace gradus::lesson22 {
 
 // A message of n bytes takes latency + n * per_byte seconds.
 struct Network {
-  std::string name;
-  double latency;   // seconds
-  double per_byte;  // seconds
+  std::string name = {};
+  double latency = 0;   // seconds
+  double per_byte = 0;  // seconds
 };
 
 // An all-reduce of n bytes in a ring of P machines: 2 (P - 1) messages one after another, each of

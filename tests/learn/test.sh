@@ -100,6 +100,25 @@ expect_not 999
 expect 1 'Figures and numbers are in .*/tree/out\.$' $learn all --quick
 expect_not 999
 
+# ---- A lesson of many processes ----------------------------------------------------------------
+
+# shellcheck disable=SC2016
+printf '#!/bin/bash\necho "mpirun $*"\nexit "${MPIRUN_ENDS:-0}"\n' >bin/mpirun
+printf '#!/bin/sh\necho "${PROCESSORS:-4}"\n' >bin/nproc
+chmod +x bin/mpirun bin/nproc
+export LESSON_DOES='echo alone'
+expect 0 '^alone$' $learn 22 --quick # built without MPI
+echo 'GRADUS_MPI:INTERNAL=TRUE' >>tree/build/release/CMakeCache.txt
+expect 0 '^mpirun .*-np 4 .*/22_many_machines --quick$' $learn 22 --quick
+expect_not '^alone'
+MPIRUN_ENDS=137 expect 137 'a process died.* --resume|^--resume' $learn 22
+MPIRUN_ENDS=1 expect 1 '^mpirun' $learn 22
+expect_not died
+PROCESSORS=1 expect 0 '^alone$' $learn 22
+OMPI_COMM_WORLD_SIZE=3 expect 0 '^alone$' $learn 22
+expect 0 '^alone$' $learn 13
+rm bin/mpirun bin/nproc
+
 export LESSON_DOES='exit 0'
 mkdir locales
 if localedef -i de_DE -f UTF-8 locales/de_DE.UTF-8 >/dev/null 2>&1; then
