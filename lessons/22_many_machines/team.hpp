@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include <stdlib.h>
+
 #ifdef GRADUS_MPI
 #include <mpi.h>
 #endif
@@ -32,6 +34,9 @@ class Team {
   static Team started_together() {
 #ifdef GRADUS_MPI
     if (!was_started_by_mpi()) return Team();
+    // Open MPI waits by asking again and again. Where other programs run too, one that does not let
+    // them in between holds up the very process that it waits for.
+    setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
     MPI_Init(nullptr, nullptr);
     Team team(MPI_COMM_WORLD);
     team.ends_mpi_ = true;
