@@ -334,6 +334,27 @@ bool has_star_in_formula(const std::string& paragraph) {
   return false;
 }
 
+// Whether GitHub would show the dollar signs of a formula as they are: where the first one has a
+// character before it that is neither a blank nor an opening bracket, or the last one a letter or
+// digit behind it.
+bool has_unseen_formula(const std::string& paragraph) {
+  const std::string text = " " + without_code(paragraph) + " ";
+  bool inside = false;
+  for (std::size_t k = 1; k + 1 < text.size(); ++k) {
+    const bool escaped = text[k - 1] == '\\';
+    if (text[k] != '$' || escaped) continue;
+    const char before = text[k - 1];
+    if (text[k + 1] == '$') ++k;
+    const auto after = static_cast<unsigned char>(text[k + 1]);
+    const bool may_open = std::isspace(static_cast<unsigned char>(before)) || before == '(' ||
+                          before == '[' || before == '|' || before == '>';
+    if (!inside && !may_open) return true;
+    if (inside && std::isalnum(after)) return true;
+    inside = !inside;
+  }
+  return false;
+}
+
 TEST(Texts, KeepFormulasFromMarkdown) {
   std::vector<fs::path> texts = {kRoot / "README.md", kRoot / "lessons/README.md"};
   for (const fs::path& lesson : lessons()) texts.push_back(lesson / "README.md");
@@ -355,6 +376,9 @@ TEST(Texts, KeepFormulasFromMarkdown) {
       EXPECT_FALSE(has_star_in_formula(paragraph))
           << where << "stars make an emphasis; write \\ast:\n"
           << paragraph;
+      EXPECT_FALSE(has_unseen_formula(paragraph))
+          << where << "no formula to GitHub: a blank or ( before the first $, no letter behind the last:\n"
+          << paragraph;
       EXPECT_FALSE(std::regex_search(without_code(paragraph), eaten))
           << where << "a backslash that Markdown takes away:\n"
           << paragraph;
@@ -374,6 +398,9 @@ TEST(Texts, ChecksSeeWhatIsWrong) {
   EXPECT_EQ(items_in_formulas({"$$a", "  - b.$$", "1. $c$"}), std::vector<std::size_t>{1});
   EXPECT_EQ(items_in_formulas({"$a", "> b$"}), std::vector<std::size_t>{1});
   EXPECT_TRUE(has_star_in_formula("$x^*y^*$"));
+  EXPECT_TRUE(has_unseen_formula("the \"$x$\" of"));
+  EXPECT_TRUE(has_unseen_formula("the $k$th"));
+  EXPECT_FALSE(has_unseen_formula("$x$, ($y$) and $$z$$."));
   EXPECT_FALSE(has_star_in_formula("*so* $x$ *it* is"));
   EXPECT_TRUE(has_emphasis_by_underscores("\\mathbb{E}_q[x] = \\underbrace{y}_{\\text{z}}"));
   EXPECT_FALSE(
