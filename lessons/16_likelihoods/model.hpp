@@ -145,8 +145,9 @@ inline double log_prob_of_level_normal(int k, double m, double s) {
 
 // ln of the probability of level k, when it is proportional to e^(t k), k = 0, ..., 255:
 //     t k - ln((e^(256 t) - 1) / (e^t - 1))
-// which is what a Bernoulli's or a continuous Bernoulli's e^(l x) gives the levels x = k / 255 with
-// t = l / 255. For t > 0 it is that of 255 - k with -t, in which nothing overflows.
+// A Bernoulli's e^(l x) has t = l / 255 at the levels x = k / 255. A continuous Bernoulli's
+// density, over the cell from k / 256 to (k + 1) / 256, has t = l / 256. For t > 0 it is that of
+// 255 - k with -t, in which nothing overflows.
 inline double log_prob_of_level_exponential(int k, double t) {
   if (t > 0) return log_prob_of_level_exponential(kLevels - 1 - k, -t);
   if (t > -1e-12) return -std::log(static_cast<double>(kLevels));
