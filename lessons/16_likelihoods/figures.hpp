@@ -18,7 +18,8 @@ namespace gradus::lesson16 {
 inline void draw_means_and_draws(kit::Lesson& lesson, const std::vector<Row>& rows,
                                  const kit::ImageData& data) {
   draw_rows(lesson, "means_and_draws", "Means are smooth, draws are rough",
-            "test images, and what noise models make of a z drawn from q(z|x)", rows, data);
+            "test images, and what models make of a z drawn from q(z|x); draws cut off at 0 and 1",
+            rows, data);
 }
 
 inline void draw_priors(kit::Lesson& lesson, const std::vector<Row>& rows,
@@ -88,7 +89,7 @@ inline void draw_sharpness(kit::Lesson& lesson, const std::vector<Point>& models
   kit::Series means{.label = "means", .mark = kit::Series::kLineAndDots, .hue = 1};
   kit::Series draws{.label = "draws", .mark = kit::Series::kDots, .hue = 2};
   kit::Series predicted{.hue = 2};
-  kit::Series prior{.label = "means, of the prior", .mark = kit::Series::kLineAndDots, .hue = 3};
+  kit::Series prior{.label = "means of the prior", .mark = kit::Series::kLineAndDots, .hue = 3};
   for (const Point& model : models) {
     for (kit::Series* s : {&means, &draws, &prior}) s->x.push_back(model.variance);
     means.y.push_back(model.means);
@@ -150,7 +151,7 @@ inline void draw_reliability(kit::Lesson& lesson, const std::vector<Bin>& grey,
   }
   kit::plot(lesson, "reliability",
             {.title = "A coin's variance fits black and white pixels, and not grey ones",
-             .note = "Bernoulli pixels; test images, in tenths by the predicted probability",
+             .note = "Bernoulli pixels; test images, in bins of 0.1 by the predicted probability",
              .x_label = "predicted probability p of white",
              .y_label = "squared error of a pixel"},
             {dots_of(binarised, "binarised", 1), dots_of(grey, "grey", 2), coin});

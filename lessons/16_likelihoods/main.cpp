@@ -280,7 +280,6 @@ void split_sharpness(kit::Lesson& lesson, const Trained& learned, bool known) {
   lesson.report("residual_sharpness", m.sharp_residuals, kPerPixel);
   lesson.report("cross_sharpness", m.sharp_cross, kPerPixel);
   lesson.report("residual_correlation", m.residual_correlation(), "");
-  lesson.report("draws_of_lesson_13_predicted", 0.0224 + 2 * 0.01157, kPerPixel);
   lesson.report("ln_10000", std::log(10'000.0), "nats");
   lesson.report("twice_the_variance", 2 * variance, kPerPixel);
   // An algebraic identity, whatever the means are.
