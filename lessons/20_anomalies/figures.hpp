@@ -123,7 +123,7 @@ inline void draw_out_sets(kit::Lesson& lesson, std::vector<Example> examples,
   kit::images(lesson, "out_sets",
               {.title = "How often a VAE finds each of these stranger than clothes",
                .note = "AUROC of -ELBO: 1 always, 0.5 as often as not, 0 never",
-               .columns = 7,
+               .columns = 5,
                .captions = captions},
               data.as_images<float>(images));
 }
@@ -173,17 +173,23 @@ inline void draw_floors(kit::Lesson& lesson, const std::vector<Cloud>& clouds) {
   std::vector<kit::Series> series;
   double most = 0;
   for (const Cloud& cloud : clouds) {
+    std::vector<kit::Point> points;
+    for (Index i = 0; i < std::min(kShown, cloud.floor.size()); ++i)
+      points.push_back({cloud.floor(i), cloud.negative_elbo(i)});
+    // From left to right, since the label stands beside the last dot.
+    std::sort(points.begin(), points.end(),
+              [](const kit::Point& a, const kit::Point& b) { return a.x < b.x; });
     kit::Series dots{.label = cloud.words, .mark = kit::Series::kDots};
-    for (Index i = 0; i < std::min(kShown, cloud.floor.size()); ++i) {
-      dots.x.push_back(cloud.floor(i));
-      dots.y.push_back(cloud.negative_elbo(i));
-      most = std::max(most, cloud.floor(i));
+    for (const kit::Point& point : points) {
+      dots.x.push_back(point.x);
+      dots.y.push_back(point.y);
     }
+    most = std::max(most, points.back().x);
     series.push_back(std::move(dots));
   }
   series.push_back({.label = "floor", .x = {0, most}, .y = {0, most}, .hue = 8});
   kit::plot(lesson, "floors",
-            {.title = "-ELBO is mostly the image's own floor",
+            {.title = "Most of a test image's -ELBO is its own floor",
              .note = "a dot for each of 400 + 400 images; none can lie below the line",
              .x_label = "floor: entropy of the image's pixels, nats",
              .y_label = "-ELBO, nats"},
@@ -196,7 +202,11 @@ inline void draw_floors(kit::Lesson& lesson, const std::vector<Cloud>& clouds) {
 inline void draw_held_out(kit::Lesson& lesson, std::vector<std::string> names,
                           const std::vector<double>& elbo, const std::vector<double>& excess,
                           const std::vector<double>& ppca) {
-  for (std::string& name : names) name = name.substr(0, name.find('/'));
+  // One word for each class: "T-shirt/top", "ankle boot".
+  for (std::string& name : names) {
+    name = name.substr(0, name.find('/'));
+    name = name.substr(name.rfind(' ') + 1);
+  }
   kit::bars(lesson, "held_out",
             {.title = "What was never seen can be likelier than what was",
              .note = "for each class a VAE and a pPCA that were fitted to the nine others",

@@ -169,6 +169,10 @@ struct LinearModels {
 
 // ---- Numbers -----------------------------------------------------------------------------------
 
+inline double standard_deviation(const Tensor<double>& x) {
+  return std::sqrt(mean(square(x - mean(x))).item());
+}
+
 // The standard deviation of auroc(out, in) over sets that are drawn from these two, with
 // replacement (Efron 1979): what auroc_error has a formula for.
 inline double bootstrap_error(const Tensor<double>& out, const Tensor<double>& in, int repeats,
@@ -178,8 +182,7 @@ inline double bootstrap_error(const Tensor<double>& out, const Tensor<double>& i
   };
   std::vector<double> values;
   for (int i = 0; i < repeats; ++i) values.push_back(auroc(draw(out), draw(in)));
-  const Tensor<double> all({repeats}, values);
-  return std::sqrt(mean(square(all - mean(all))).item());
+  return standard_deviation(Tensor<double>({repeats}, values));
 }
 
 // How far two numbers of each image go together, from -1 to 1.

@@ -207,17 +207,18 @@ ByName by_name(const Scores& s) {
 // All scores of a set of images.
 struct Judged {
   Scores scores;
+  Tensor<double> packed_lengths;  // (N), nats
   ByName all;
 };
 
 // The scores of the detector; of the ratio to a VAE of the background (Ren and others 2019); and of
 // -ELBO less the length of the packed image (Serra and others 2020).
 Judged judge(const Detector& detector, const Vae<float>& background, const Tensor<float>& x) {
-  Judged judged{detector.scores(x, floors(x)), {}};
+  Judged judged{detector.scores(x, floors(x)), packed_lengths(x), {}};
   judged.all = by_name(judged.scores);
   const Tensor<double>& e = judged.scores.negative_elbo;
   judged.all.push_back({"background", e - bound(background, x, Rng(kSeedOfScores)).negative_elbo});
-  judged.all.push_back({"complexity", e - packed_lengths(x)});
+  judged.all.push_back({"complexity", e - judged.packed_lengths});
   return judged;
 }
 
@@ -271,6 +272,13 @@ void look_at_in(kit::Lesson& lesson, const Judged& in, const kit::ImageData& dat
   lesson.check("in_least_excess", -max(-s.excess).item(), "nats", kit::between(0, 1e4));
   lesson.report("correlation_with_floor", correlation(s.negative_elbo, in.scores.floor), "");
   lesson.report("correlation_of_excess_with_floor", correlation(s.excess, in.scores.floor), "");
+  // "Complexity" is -ELBO less the packed length. Which of the two decides?
+  lesson.report("standard_deviation_of_elbo", standard_deviation(s.negative_elbo), kNats);
+  lesson.report("mean_packed_length", mean(in.packed_lengths).item(), kNats);
+  lesson.report("standard_deviation_of_packed_length", standard_deviation(in.packed_lengths),
+                kNats);
+  lesson.report("correlation_of_complexity_with_packed_length",
+                correlation(s.negative_elbo - in.packed_lengths, in.packed_lengths), "");
   for (Index label : {kTrouser, kPullover}) {
     double total = 0;
     double count = 0;
