@@ -184,7 +184,7 @@ inline void draw_usage(kit::Lesson& lesson, const std::vector<NamedUsage>& ways)
 
 // What a code costs and what it leaves.
 struct RateRow {
-  enum Side { kRight, kLeft, kAbove };
+  enum Side { kRight, kLeft, kAbove, kBelow };
 
   std::string label;
   double rate, distortion;
@@ -209,7 +209,7 @@ inline void draw_rates(kit::Lesson& lesson, const std::vector<RateRow>& rows) {
        .axes = true,
        .equal_scale = false,
        .shown = {{0, low}, {240, high}}});
-  for (double sum = 50 * std::ceil((low + 50) / 50); sum < low + 240; sum += 50) {
+  for (double sum = 50 * std::ceil(high / 50); sum < low + 240; sum += 50) {
     const double from = std::max(0.0, sum - high);
     const double to = sum - low;
     sketch.line({{from, sum - from}, {to, sum - to}}, {.hue = -1, .dashed = true});
@@ -217,11 +217,13 @@ inline void draw_rates(kit::Lesson& lesson, const std::vector<RateRow>& rows) {
   }
   for (const RateRow& row : rows) {
     sketch.dots({{row.rate, row.distortion}}, {.hue = row.hue, .width = 1.5});
-    const double gap = 5;
+    const double gap = row.side == RateRow::kLeft ? 8 : 5;  // beyond the line that passes there
     const double up = 0.055 * (high - low);
     const kit::Pen pen{.hue = row.hue};
     if (row.side == RateRow::kAbove)
       sketch.text({row.rate, row.distortion + up}, row.label, pen);
+    else if (row.side == RateRow::kBelow)
+      sketch.text({row.rate, row.distortion - up}, row.label, pen);
     else if (row.side == RateRow::kLeft)
       sketch.text({row.rate - gap, row.distortion}, row.label, pen, kit::Align::kRight);
     else

@@ -92,8 +92,9 @@ void find_words_of_a_number(kit::Lesson& lesson) {
                    kit::Expected{std::sqrt(2 / std::numbers::pi), 1e-9});
     if (size == 4) draw_four_words(lesson, best);
   }
-  // One word so far away that nothing ever takes it: the others become the best three.
+  // One word so far away that no draw ever takes it: the others become the best three.
   const Dictionary dead = lloyd({-0.5, 0, 0.5, 50});
+  lesson.report("normal_dead_word_share", integral(-(0.5 + 50) / 2), "");
   lesson.check("normal_dead_word_error", dead.error, "", kit::Expected{0.1901740392, 1e-9});
   lesson.check("normal_dead_word", dead.words[3], "", kit::Expected{50, 0});
   // One step of Lloyd's algorithm from -1.5, -0.5, 0.5, 1.5.
@@ -512,7 +513,7 @@ void compare_rates(kit::Lesson& lesson, const Scores& of_windows, const Rates& r
   lesson.report("windows_leave_less", vae.distortion - left, kNats);
   lesson.report("windows_times_rate_of_vae", rates.window / vae.rate, "times");
   lesson.report("windows_behind_vae", rates.window + left - vae.rate - vae.distortion, kNats);
-  draw_rates(lesson, {{"VAE, lesson 13", vae.rate, vae.distortion, 1},
+  draw_rates(lesson, {{"VAE", vae.rate, vae.distortion, 1, RateRow::kBelow},
                       {"4 words", layers.rate, layers.distortion, 2},
                       {"window", rates.window, left, 3, RateRow::kLeft},
                       {"left, above", rates.both, left, 3, RateRow::kAbove},

@@ -26,11 +26,12 @@ inline double density(double x) { return std::exp(-0.5 * x * x) / std::sqrt(2 * 
 inline double integral(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
 
 // Words for x ~ N(0, 1), in ascending order, of which each x takes the nearest: how often each is
-// taken, and E[(x - word)^2].
+// taken, and E[(x - word)^2]. A word with a share below 1e-12 counts as one that no draw ever takes
+// (on paper it has a mean too).
 struct Dictionary {
   std::vector<double> words;
   std::vector<double> shares = {};
-  std::vector<double> means = {};  // of x, where a word is taken; the word where it never is
+  std::vector<double> means = {};  // of the x that take a word; the word itself where none does
   double error = 0;
 
   explicit Dictionary(std::vector<double> the_words) : words(std::move(the_words)) {
@@ -63,7 +64,8 @@ struct Dictionary {
   }
 };
 
-// Lloyd's algorithm: each word goes to the mean of what takes it, until none moves.
+// Lloyd's algorithm: each word goes to the mean of what takes it, until none moves. A word that no
+// draw takes stays.
 inline Dictionary lloyd(std::vector<double> start) {
   Dictionary dictionary(std::move(start));
   for (int step = 0; step < 100'000; ++step) {

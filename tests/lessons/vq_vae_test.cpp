@@ -320,10 +320,19 @@ TEST(NormalDictionary, StaysAboveShannonsBound) {
   }
 }
 
-TEST(NormalDictionary, AFarWordIsDeadForGood) {
+// Above 25.25 lies a share of 5.6628e-141 (mpmath, 400 digits), with the mean 25.289.
+TEST(NormalDictionary, AWordThatNoDrawTakesStays) {
+  EXPECT_NEAR(integral(-25.25), 5.6628e-141, 1e-145);
   const Dictionary dead = lloyd({-0.5, 0, 0.5, 50});
   EXPECT_EQ(dead.words[3], 50);
   EXPECT_NEAR(dead.error, 0.1901740392, 1e-10);
+}
+
+// Above 6.5 lies 4.0e-11, and a word there moves to the mean; above 7.5 lies 3.2e-14.
+TEST(NormalDictionary, AShareBelow1e12IsNone) {
+  const double mean = density(6.5) / integral(-6.5);
+  EXPECT_NEAR(Dictionary({-1, 1, 12}).means[2], mean, 1e-4);
+  EXPECT_EQ(Dictionary({-1, 1, 14}).means[2], 14);
 }
 
 TEST(NormalDictionary, IsLearnedFromDraws) {
