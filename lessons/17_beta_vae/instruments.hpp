@@ -99,6 +99,23 @@ inline Tensor<double> numbers_of(const std::vector<Factor>& factors) {
   return numbers;
 }
 
+// What a small code saves for each nat, where all latents are dead: the largest eigenvalue of the
+// covariance of the pixels, each divided by the standard deviation sqrt(p (1 - p)) of its coin
+// (lesson 14: near the mean image Bernoulli pixels are normal ones). Pixels that never vary are
+// left out.
+inline double saved_per_nat_at_rate_0(const Tensor<float>& images) {
+  const Tensor<double> x = cast<double>(images);
+  const Tensor<double> p = mean(x, {0});
+  Tensor<double> scale(p.shape());
+  for (Index d = 0; d < p.size(); ++d) {
+    const double variance = p(d) * (1 - p(d));
+    scale.set({d}, variance > 0 ? 1 / std::sqrt(variance) : 0);
+  }
+  const Tensor<double> y = (x - p) * scale;
+  const double n = static_cast<double>(x.extent(0));
+  return symmetric_eigen(matmul_tn(y, y) / n).values(0);
+}
+
 // ---- The turned model --------------------------------------------------------------------------
 
 // ln p(x|z) + ln p(z) for each row of z. (N)

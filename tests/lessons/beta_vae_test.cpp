@@ -156,6 +156,18 @@ TEST(BetaVae, TheWallsAreTheReferences) {
   EXPECT_NEAR(lesson13::negative_log_likelihood_of_means(wide.images, wide.images), 70.2655, 1e-4);
 }
 
+// Pixels that are 0 or 1 have the variance of their coin: what is left is their correlation, of
+// which two equal pixels have the eigenvalues 2 and 0. A pixel that is 1/4 or 3/4 has a quarter of
+// its coin's variance. The last pixel never varies.
+TEST(BetaVae, TheFirstNatSavesTheEigenvalueOfCoins) {
+  const Tensor<float> hard({4, 4}, {0, 0, 0, 0, 0, 0, 1, 0, 1, 1, 0, 0, 1, 1, 1, 0});
+  EXPECT_NEAR(saved_per_nat_at_rate_0(hard), 2, 1e-12);
+  const Tensor<float> soft({2, 2}, {0.25F, 1, 0.75F, 1});
+  EXPECT_NEAR(saved_per_nat_at_rate_0(soft), 0.25, 1e-12);
+  // tests/references/beta_vae.py
+  EXPECT_NEAR(saved_per_nat_at_rate_0(wide_sprites().images), 32.44803, 1e-4);
+}
+
 // ---- Instruments -------------------------------------------------------------------------------
 
 TEST(BetaVae, WhatIsLinearIsExplainedAndWhatIsNotIsNot) {

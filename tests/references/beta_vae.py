@@ -5,7 +5,8 @@ The toy of lessons 02, 04 and 14 with two latents: for each price beta, the rate
 of the best linear VAE, by gradient descent on E|x - W z|^2 / (2 sigma^2) + beta KL along each
 eigenvector (w, a and ln v of x = w z, z | x ~ N(a x, v)), beside the formulas. And the MIG of codes
 that are made by hand from two factors with four values each, by counting. And the walls of the two
-sets of discs: the entropy of their pixels, and what the mean image costs.
+sets of discs: the entropy of their pixels, what the mean image costs, and what a nat saves of it at
+rate 0.
 
     python3 tests/references/beta_vae.py
 
@@ -80,6 +81,14 @@ def cost(x, p):
     return nats.sum(1).mean()
 
 
+def first_slope(x):
+    """What a small code saves for each nat: the largest eigenvalue of pixels as coins."""
+    p = x.mean(0)
+    lit = (p > 0) & (p < 1)
+    y = (x - p)[:, lit] / np.sqrt(p * (1 - p))[lit]
+    return np.linalg.svd(y, compute_uv=False)[0] ** 2 / len(y)
+
+
 def main():
     before = None
     for beta in (1, 2, 4, 8):
@@ -94,15 +103,19 @@ def main():
     v2 = [b for _ in range(4) for b in range(4)]
     plus = [a + b for a, b in zip(v1, v2)]
     minus = [a - b for a, b in zip(v1, v2)]
+    both = [4 * a + b for a, b in zip(v1, v2)]
+    nothing = [0] * 16
     for name, codes in (("v1, v2", (v1, v2)), ("v1, v2 twice", (v1, v2, v1, v2)),
-                        ("v1, v1 + v2", (v1, plus)), ("v1 + v2, v1 - v2", (plus, minus))):
+                        ("v1, v1 + v2", (v1, plus)), ("v1 + v2, v1 - v2", (plus, minus)),
+                        ("4 v1 + v2, 0", (both, nothing))):
         each = gaps(codes, (v1, v2))
         print(f"MIG of ({name}): {np.mean(each):.8f}, by factor {each[0]:.8f} {each[1]:.8f}")
     wide = discs(np.linspace(3.5, 12.5, 16), np.linspace(6, 10, 8))
     square = discs(np.linspace(5, 11, 12), np.linspace(5, 11, 12))
     for name, images in (("wide", wide), ("square", square)):
         mean = np.broadcast_to(images.mean(0), images.shape)
-        print(f"{name}: entropy {cost(images, images):.4f}, mean image {cost(images, mean):.4f}")
+        print(f"{name}: entropy {cost(images, images):.4f}, mean image {cost(images, mean):.4f}, "
+              f"at rate 0 a nat saves {first_slope(images):.5f}")
 
 
 if __name__ == "__main__":
