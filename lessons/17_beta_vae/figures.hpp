@@ -36,8 +36,8 @@ inline std::vector<kit::Point> tangent(const RateDistortion& at, double beta, do
 inline void draw_one_pixel(kit::Lesson& lesson) {
   constexpr double kVariance = 4;
   kit::Sketch sketch({.title = "The price of a nat picks the point of the curve",
-                      .note = "one pixel of variance 4, noise 1; dashed: slope -β, which just "
-                              "touches the curve",
+                      .note = "one pixel of variance 4, noise 1; orange: a line of slope -β, "
+                              "which just touches the curve",
                       .x_label = "rate R, nats",
                       .y_label = "distortion D, nats",
                       .axes = true,
@@ -47,13 +47,13 @@ inline void draw_one_pixel(kit::Lesson& lesson) {
               {.hue = 1});
   for (double beta : {1.0, 2.0, 4.0}) {
     const RateDistortion best = linear_optimum({kVariance}, 1, 1, beta);
-    sketch.line(tangent(best, beta, 0.4, 0.4), {.hue = 2, .dashed = true});
+    sketch.line(tangent(best, beta, 0.18, 0.28), {.hue = 2, .width = 1.5});
     sketch.dots({{best.rate, best.distortion}}, {.hue = 2, .width = 1.6});
     sketch.text({best.rate + 0.08, best.distortion + 0.12},
                 fmt::format("β = {}: R = {:.3f}, D = {:.1f}", beta, best.rate, best.distortion),
                 {.hue = 2}, kit::Align::kLeft);
   }
-  sketch.text({1.25, 0.26}, "the best that can be", {.hue = 1}, kit::Align::kLeft);
+  sketch.text({1.15, 0.34}, "the best that can be", {.hue = 1}, kit::Align::kLeft);
   sketch.draw(lesson, "one_pixel");
 }
 
@@ -67,8 +67,8 @@ struct Priced {
 inline void draw_curve(kit::Lesson& lesson, const std::vector<std::vector<Priced>>& starts,
                        double floor, double dead) {
   constexpr double kEnd = 7.2;
-  kit::Sketch sketch({.title = "Each nat of code saves at least its price",
-                      .note = "trained on the discs, two starts; dashed: a line of slope -β",
+  kit::Sketch sketch({.title = "Where a nat is dearer, fewer are bought, and each saves more",
+                      .note = "wide set, short training; dark: a line of slope -β",
                       .x_label = "rate R, nats per image",
                       .y_label = "distortion D, nats per image",
                       .axes = true,
@@ -78,17 +78,21 @@ inline void draw_curve(kit::Lesson& lesson, const std::vector<std::vector<Priced
   sketch.line({{-0.2, dead}, {kEnd, dead}}, {.dashed = true});
   sketch.text({0.1, floor - 2.2}, "entropy of the pixels: no D is below", {}, kit::Align::kLeft);
   sketch.text({kEnd - 0.1, dead + 2}, "all latents dead", {}, kit::Align::kRight);
+  const std::vector<std::string> names = {"start a", "start b"};
   for (std::size_t start = 0; start < starts.size(); ++start) {
     const int hue = static_cast<int>(start) + 1;
+    const kit::Point legend{5.5, 60 - 4 * static_cast<double>(start)};
+    sketch.text({legend.x + 0.15, legend.y}, names[start], {.hue = hue}, kit::Align::kLeft);
     std::vector<kit::Point> dots;
     for (const auto& [beta, nats] : starts[start]) {
       dots.push_back({nats.rate, nats.distortion});
       if (start > 0) continue;
-      sketch.line(tangent(nats, beta, 0.75, 6), {.hue = hue, .dashed = true});
+      sketch.line(tangent(nats, beta, 0.4, 4));
       sketch.text({nats.rate + 0.25, nats.distortion + 2.4}, fmt::format("β = {}", beta), {},
                   kit::Align::kLeft);
     }
-    sketch.dots(dots, {.hue = hue, .width = 1.4});
+    dots.push_back(legend);
+    sketch.dots(dots, {.hue = hue, .width = 1.2});
   }
   sketch.draw(lesson, "curve");
 }
@@ -134,7 +138,7 @@ inline void draw_traversals(kit::Lesson& lesson,
                                               0.0));
   kit::images(lesson, "traversals",
               {.title = "What one latent does while the others stay",
-               .note = "decoded; the latents that live, by their KL; above: the latent's value",
+               .note = "long training, start a; the latents that live; above: the latent's value",
                .columns = kStops,
                .row_captions = captions,
                .column_captions = above},
@@ -152,9 +156,9 @@ struct Panel {
 inline void draw_information(kit::Lesson& lesson, const std::vector<Panel>& panels,
                              const std::vector<Factor>& factors) {
   constexpr double kPanel = 6.2;
-  kit::Sketch sketch({.title = "Which latent tells which factor",
-                      .note = "area and number: I(z; v) / H(v); rows: latents by their KL in nats, "
-                              "those dead in both left out"});
+  kit::Sketch sketch({.title = "β = 1: two latents share a factor; β = 4: none do",
+                      .note = "long training, start a; area, number: I(z; v) / H(v); rows: the "
+                              "latents with the largest KL"});
   Index rows = 1;
   for (const Panel& panel : panels) rows = std::max(rows, panel.latents.alive());
   for (std::size_t p = 0; p < panels.size(); ++p) {
@@ -174,12 +178,14 @@ inline void draw_information(kit::Lesson& lesson, const std::vector<Panel>& pane
         const double x = left + 1.2 * static_cast<double>(f);
         const double share = latents.information(k, f) / factors[f].entropy();
         const double half = 0.5 * std::sqrt(share);
+        const bool tells = share >= 0.05;
+        sketch.text({x, y}, fmt::format("{:.2f}", share), {.hue = tells ? 0 : -1});
+        if (!tells) continue;  // a square that its number would hide
         sketch.area({{x - half, y - half},
                      {x + half, y - half},
                      {x + half, y + half},
                      {x - half, y + half}},
                     {.hue = hue});
-        sketch.text({x, y}, fmt::format("{:.2f}", share), {.hue = share < 0.05 ? -1 : 0});
       }
     }
   }
@@ -192,8 +198,8 @@ inline void draw_turned(kit::Lesson& lesson, const Sprites& sprites, const Tenso
                         const Tensor<float>& turned, Index a, Index b) {
   constexpr double kRight = 5.2;
   kit::Sketch sketch({.title = "The same model twice: turned, each latent tells both",
-                      .note = "means of q(z|x), middle radius; blue: equally far across, orange: "
-                              "equally far down"});
+                      .note = "β = 4, long training; means of q(z|x), middle radius; blue: equally "
+                              "far across, orange: down"});
   const Index middle = sprites.spans[2].values / 2;
   const std::vector<std::pair<const Tensor<float>*, double>> nets = {{&straight, 0.0},
                                                                      {&turned, kRight}};
@@ -247,8 +253,8 @@ inline Path path_across(const lesson13::Vae<float>& vae, const Sprites& sprites,
 inline void draw_paths(kit::Lesson& lesson, const std::vector<Path>& paths) {
   constexpr double kRight = 6;
   kit::Sketch sketch({.title = "Across the image: β = 1 uses two latents, β = 4 one",
-                      .note = "q(z|x) of a disc at 16 places across, in the plane of the two "
-                              "latents that tell most of it"});
+                      .note = "long training, start a; q(z|x) of a disc at 16 places across; axes: "
+                              "the latents that tell most of it"});
   for (std::size_t p = 0; p < paths.size(); ++p) {
     const double shift = kRight * static_cast<double>(p);
     const int hue = static_cast<int>(p) + 1;
@@ -280,21 +286,26 @@ struct Graded {
 };
 
 inline void draw_grades(kit::Lesson& lesson, const std::vector<Graded>& models) {
-  kit::Series mig{.label = "MIG", .mark = kit::Series::kDots, .hue = 1};
-  kit::Series purity{.label = "purity", .mark = kit::Series::kDots, .hue = 2};
-  for (const auto& [beta, gap] : models) {
-    mig.x.push_back(beta);
-    mig.y.push_back(gap.mig);
-    purity.x.push_back(beta);
-    purity.y.push_back(gap.purity);
+  kit::Sketch sketch({.title = "MIG falls where nats are dear, purity need not",
+                      .note = "wide set, short training, one dot a start; means over the factors",
+                      .equal_scale = false,
+                      .shown = {{-0.7, -0.16}, {4.8, 1.05}}});
+  for (double grade : {0.0, 0.25, 0.5, 0.75, 1.0}) {
+    sketch.line({{-0.3, grade}, {4.2, grade}}, {.hue = -1, .width = grade == 0 ? 1 : 0.15});
+    sketch.text({-0.35, grade}, fmt::format("{:.2f}", grade), {}, kit::Align::kRight);
   }
-  kit::plot(lesson, "grades",
-            {.title = "MIG falls where nats are dear, purity need not",
-             .note = "short trainings, one dot a start; means over the three factors",
-             .x_label = "β",
-             .y_label = "grade, 0 to 1",
-             .log_x = true},
-            {mig, purity});
+  std::vector<kit::Point> mig, purity;
+  for (const auto& [beta, gap] : models) {
+    const double x = std::log2(beta);
+    if (mig.empty() || mig.back().x != x) sketch.text({x, -0.08}, fmt::format("β = {}", beta));
+    mig.push_back({x, gap.mig});
+    purity.push_back({x, gap.purity});
+  }
+  sketch.dots(mig, {.hue = 1});
+  sketch.dots(purity, {.hue = 2});
+  sketch.text({4.25, mig.back().y}, "MIG", {.hue = 1}, kit::Align::kLeft);
+  sketch.text({4.25, purity.back().y}, "purity", {.hue = 2}, kit::Align::kLeft);
+  sketch.draw(lesson, "grades");
 }
 
 // A grade by step, for several models.
@@ -316,7 +327,7 @@ inline void draw_courses(kit::Lesson& lesson, const std::vector<Course>& courses
   }
   kit::plot(lesson, "courses",
             {.title = "With β = 4 both starts end pure, with β = 1 neither does",
-             .note = "purity, the mean over the factors, two starts each",
+             .note = "wide set: purity, the mean over the factors, two starts each",
              .x_label = "step",
              .y_label = "purity"},
             series);
