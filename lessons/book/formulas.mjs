@@ -18,11 +18,19 @@ function formulaInText(state, silent) {
   return true;
 }
 
+// A line must not end between a formula and a full stop or a bracket: U+2060 joins them.
+function joined(html, before, after) {
+  const isTight = (token, pattern) => token?.type === "text" && pattern.test(token.content);
+  return (isTight(before, /\S$/) ? "\u2060" : "") + html + (isTight(after, /^\S/) ? "\u2060" : "");
+}
+
 // A plugin; typeset(tex, isDisplayed, env) gives a formula's HTML.
 export function formulas(md, typeset) {
   md.inline.ruler.before("escape", "formula", formulaInText);
-  md.renderer.rules.formula = (tokens, i, options, env) =>
-    typeset(tokens[i].content, tokens[i].block, env);
+  md.renderer.rules.formula = (tokens, i, options, env) => {
+    const html = typeset(tokens[i].content, tokens[i].block, env);
+    return tokens[i].block ? html : joined(html, tokens[i - 1], tokens[i + 1]);
+  };
 
   const fence = md.renderer.rules.fence;
   md.renderer.rules.fence = (tokens, i, options, env, renderer) =>
