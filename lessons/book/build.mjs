@@ -81,8 +81,10 @@ class Book {
     const env = this.env("README.md");
     const intro = render(this.front.intro, env);
     const pictures = readCards(this.links.read("README.md"));
-    const parts = this.parts.map(({ title, pages }) =>
-      `<h2>${title}</h2>\n${cards(pages.map((page) => this.card(page, pictures.get(page.folder))))}`);
+    const parts = this.parts.map(({ title, pages }) => {
+      const own = pages.map((page) => this.card(page, pictures.get(page.folder)));
+      return `<h2>${title}</h2>\n${cards(own)}`;
+    });
     return {
       name: "index.html", root: "", title: intro.title, sections: [],
       html: `<div class="cover"><h1>${intro.title}</h1>\n${intro.html}</div>\n` +
@@ -101,8 +103,8 @@ class Book {
 
   explorer() {
     return this.hasExplorer
-      ? '<p class="open"><a href="explorer.html">Open the page</a> It computes in your browser, and ' +
-        "needs no network.</p>\n"
+      ? '<p class="open"><a href="explorer.html">Open the page</a> It computes in your browser, ' +
+        "and needs no network.</p>\n"
       : '<p class="open">The page itself opens from here once it is made: run ' +
         "<code>./learn 21</code>, and then <code>./learn book</code>.</p>\n";
   }
@@ -117,10 +119,13 @@ class Book {
   }
 
   sourcePages() {
-    return [...this.links.sources].map(([path, content]) => ({
-      name: sourcePage(path), root: "../".repeat(path.split("/").length), title: path, sections: [],
-      html: listing(path, highlighted(content, languageOf(path)), content.trimEnd().split("\n").length),
-    }));
+    return [...this.links.sources].map(([path, content]) => {
+      const lines = content.trimEnd().split("\n").length;
+      return {
+        name: sourcePage(path), root: "../".repeat(path.split("/").length), title: path,
+        sections: [], html: listing(path, highlighted(content, languageOf(path)), lines),
+      };
+    });
   }
 
   write() {
@@ -133,8 +138,8 @@ class Book {
       put(page.name, (path) => writeFileSync(path, frame(page, this.contents)));
     for (const file of this.links.copies)
       put(`files/${file}`, (path) => copyFileSync(join(kRoot, file), path));
-    if (this.hasExplorer)
-      put("explorer.html", (path) => copyFileSync(join(this.out, kExplorer, "explorer.html"), path));
+    const explorer = join(this.out, kExplorer, "explorer.html");
+    if (this.hasExplorer) put("explorer.html", (path) => copyFileSync(explorer, path));
     put("style.css", (path) => writeFileSync(path, stylesheet()));
   }
 }
@@ -146,7 +151,7 @@ try {
   book.write();
 } catch (error) {
   if (!error.syscall) throw error;
-  giveUp(`cannot write the book: ${error.message}\nTo write it elsewhere: ./learn book --out DIR`);
+  giveUp(`cannot write the book: ${error.message}\nTo put it elsewhere: ./learn book --out DIR`);
 }
 for (const fault of book.links.faults) console.error(`book: ${fault}`);
 if (book.links.faults.length > 0) process.exit(1);

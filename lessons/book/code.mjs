@@ -2,7 +2,8 @@
 import { escapeHtml, library } from "./library.mjs";
 
 const Prism = library("prismjs");
-for (const language of ["c", "cpp", "bash", "python"]) library(`prismjs/components/prism-${language}`);
+for (const language of ["c", "cpp", "bash", "python"])
+  library(`prismjs/components/prism-${language}`);
 
 const kLanguages = {
   ".hpp": "cpp", ".cpp": "cpp", ".sh": "bash", ".py": "python", ".js": "javascript",

@@ -1,4 +1,4 @@
-// GitHub's formulas for markdown-it: $...$ in a line, $$...$$ and blocks ```math on lines of their own.
+// GitHub's formulas for markdown-it: $...$ within a line, $$...$$ and blocks ```math on their own.
 
 function formulaInText(state, silent) {
   const { src, pos, posMax } = state;

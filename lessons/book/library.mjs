@@ -1,6 +1,6 @@
 // The packages that the book is made with, and what all of its parts use.
-import { createRequire } from "node:module";
 import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import process from "node:process";
 
@@ -12,7 +12,8 @@ export function giveUp(message) {
   process.exit(3);
 }
 
-const kHint = "Debian and Ubuntu: sudo apt-get install nodejs node-markdown-it katex node-prismjs\n" +
+const kHint = "Install it:\n" +
+  "Debian and Ubuntu: sudo apt-get install nodejs node-markdown-it katex node-prismjs\n" +
   "elsewhere: npm install markdown-it katex prismjs, and NODE_PATH=.../node_modules";
 
 // A package of Node.js, wherever it finds packages: beside this file, or in a folder of NODE_PATH.
@@ -34,5 +35,6 @@ export function katexFolder() {
 }
 
 export function escapeHtml(text) {
-  return text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
+  const names = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
+  return text.replace(/[&<>"]/g, (c) => names[c]);
 }

@@ -49,7 +49,7 @@ export class Links {
       this.faults.push(`${text}: a link to ${href}, which is not there`);
       return href;
     }
-    if (target.endsWith("/README.md") || target === "README.md") return this.page(target) + fragment;
+    if (posix.basename(target) === "README.md") return this.page(target) + fragment;
     return (this.source(text, path)?.href ?? this.copy(target)) + fragment;
   }
 
@@ -66,7 +66,8 @@ export class Links {
       return { src, width: 0, height: 0 };
     }
     const header = readFileSync(posix.join(this.root, path)).subarray(0, 24);
-    return { src: this.copy(path), width: header.readUInt32BE(16), height: header.readUInt32BE(20) };
+    const [width, height] = [header.readUInt32BE(16), header.readUInt32BE(20)];
+    return { src: this.copy(path), width, height };
   }
 }
 

@@ -25,6 +25,11 @@ function typeset(tex, displayMode, env) {
   }
 }
 
+// A line must not end after the minus of "-ELBO".
+const plainText = md.renderer.rules.text;
+md.renderer.rules.text = (...all) =>
+  plainText(...all).replace(/(^|[\s(])-(?=\p{L})/gu, "$1-\u2060");
+
 md.renderer.rules.table_open = () => '<div class="wide"><table>\n';
 md.renderer.rules.table_close = () => "</table></div>\n";
 
@@ -94,7 +99,7 @@ function joinQuotes(tokens) {
 }
 
 function isAlone(inline) {
-  return inline?.type === "inline" && inline.children.length === 1 && inline.children[0].type === "image";
+  return inline.children.length === 1 && inline.children[0].type === "image";
 }
 
 // A paragraph that is an image becomes a figure.

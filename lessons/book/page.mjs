@@ -10,16 +10,17 @@ function listItem(page, current) {
   const here = page.name === current.name;
   const mark = here ? ' aria-current="page"' : "";
   const link = `<a href="${current.root}${page.name}"${mark}>${numbered(page.short)}</a>`;
-  const sections = here && current.sections.length > 0
-    ? `<ul>${current.sections.map((s) => `<li><a href="#${s.id}">${s.title}</a></li>`).join("")}</ul>`
-    : "";
-  return `<li>${link}${sections}</li>\n`;
+  const sections = here ? current.sections : [];
+  const links = sections.map(({ id, title }) => `<li><a href="#${id}">${title}</a></li>`);
+  return `<li>${link}${links.length > 0 ? `<ul>${links.join("")}</ul>` : ""}</li>\n`;
 }
 
 // The contents: what the book's parts are, with the sections of the page that is open.
 function contents(parts, current) {
-  const lists = parts.map(({ title, pages }) =>
-    `${title ? `<p>${title}</p>` : ""}<ul>\n${pages.map((p) => listItem(p, current)).join("")}</ul>\n`);
+  const lists = parts.map(({ title, pages }) => {
+    const items = pages.map((page) => listItem(page, current));
+    return `${title ? `<p>${title}</p>` : ""}<ul>\n${items.join("")}</ul>\n`;
+  });
   return `<nav id="contents" aria-label="Contents">
 <a class="home" href="${current.root}index.html">Gradus</a>
 ${lists.join("")}</nav>`;
@@ -27,7 +28,8 @@ ${lists.join("")}</nav>`;
 
 function step(direction, word, page) {
   if (!page) return "";
-  return `<a rel="${direction}" href="${page.name}"><small>${word}</small> ${numbered(page.short)}</a>`;
+  const title = `<small>${word}</small> ${numbered(page.short)}`;
+  return `<a rel="${direction}" href="${page.name}">${title}</a>`;
 }
 
 // What leads to the pages before and after, in the order of reading.
@@ -50,7 +52,10 @@ export function frame(page, parts) {
 </head>
 <body>
 <a class="skip" href="#text">Skip to the text</a>
-<header><a class="home" href="${page.root}index.html">Gradus</a> <a href="#contents">Contents</a></header>
+<header>
+<a class="home" href="${page.root}index.html">Gradus</a>
+<a href="#contents">Contents</a>
+</header>
 <main id="text">
 ${page.html}</main>
 ${contents(parts, page)}
@@ -72,6 +77,9 @@ export function cards(pages) {
 export function listing(path, code, count) {
   const numbers = Array.from({ length: count }, (_, i) => `<span id="L${i + 1}">${i + 1}</span>`);
   return `<h1 class="path">${escapeHtml(path)}</h1>
-<div class="listing"><pre class="lines">${numbers.join("\n")}</pre><pre><code>${code}</code></pre></div>
+<div class="listing">
+<pre class="lines">${numbers.join("\n")}</pre>
+<pre><code>${code}</code></pre>
+</div>
 `;
 }

@@ -1,5 +1,5 @@
-// The book's one stylesheet: KaTeX's with its fonts inside (from a file, a browser may refuse to read
-// fonts of other files), and style.css.
+// The book's one stylesheet: KaTeX's with its fonts inside (a browser may refuse a page from a file
+// the fonts of other files), and style.css.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
