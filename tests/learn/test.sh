@@ -129,6 +129,29 @@ else
   echo "skipped: no localedef here to make a German locale"
 fi
 
+# ---- The book, whose making is tested by tests/lessons/book.sh ---------------------------------
+
+expect 2 'book takes one option, --out DIR' $learn book --quick
+expect 2 'book takes one option, --out DIR' $learn book --out
+expect 2 'book takes one option, --out DIR' $learn book --out=
+expect 2 'book takes one option, --out DIR' $learn book --out a --out b
+expect 0 'usage: ./learn' $learn book --help
+
+# A Node.js that has no packages; it would say which script it was given.
+# shellcheck disable=SC2016
+printf '#!/bin/sh\n[ "$1" != -e ] || exit 1\necho "node $*"\n' >bin/node
+chmod +x bin/node
+expect 0 '^  node-markdown-it +reads the texts$' $learn book --out here
+expect 0 '^\+ .*apt-get install .* node-markdown-it katex node-prismjs$' $learn book --out here
+expect 0 '^node .*/lessons/book/build.mjs here$' $learn book --out here
+expect 0 '^node .*/lessons/book/build.mjs here$' $learn book --out=here
+expect 0 '^node .*/lessons/book/build.mjs .*/tree/out$' $learn book
+mkdir bare
+for tool in bash cat cut dirname env grep readlink sed; do ln -s "$(command -v $tool)" bare/$tool; done
+PATH=$work/bare expect 3 '^  nodejs +runs what makes the book$' $learn book
+PATH=$work/bare expect 3 'install them, by whatever means this machine has' $learn book
+rm bin/node
+
 # ---- Ctrl-C ------------------------------------------------------------------------------------
 
 # interrupt COMMAND ...: presses Ctrl-C, which goes to all of a group, once something waits for it.
