@@ -23,11 +23,11 @@ inline void draw_rounding(kit::Lesson& lesson, const std::vector<Distances>& all
   std::vector<kit::Series> series;
   for (const Distances& one : all) series.push_back({.label = one.label, .y = one.distance});
   kit::plot(lesson, "rounding",
-            {.title = "Shares and wholes part by rounding, which Adam can make grow",
+            {.title = "Rounding parts the copies, and Adam can make it grow",
              .note =
-                 "one VAE, the same minibatches of 128, whole and in P shares; Adam's ε is 1e-8",
+                 "the same minibatches of 128, whole and in P shares; Adam's ε is 1e-8 unless said",
              .x_label = "step",
-             .y_label = "distance of parameters, part of their length",
+             .y_label = "distance / length of parameters",
              .log_x = true,
              .log_y = true},
             series);
@@ -47,7 +47,7 @@ inline void draw_batches(kit::Lesson& lesson, const std::vector<Curve>& curves, 
                       .y = curve.negative_elbo,
                       .mark = kit::Series::kLineAndDots});
   kit::plot(lesson, "batches",
-            {.title = "Larger minibatches want larger steps, and still fall behind",
+            {.title = "Larger minibatches gain more by a larger rate, and still fall behind",
              .note = fmt::format("test images after {} epochs, by the size of a minibatch", epochs),
              .x_label = "learning rate",
              .y_label = "-ELBO, nats per image",
@@ -56,9 +56,9 @@ inline void draw_batches(kit::Lesson& lesson, const std::vector<Curve>& curves, 
             series);
 }
 
-// What was measured with one machine, two, ...
+// Epochs by one process, by two, ..., and what the model says of them.
 struct Points {
-  std::vector<double> machines, seconds;
+  std::vector<double> machines, seconds, predicted;
 };
 
 struct Scaling {
@@ -72,7 +72,9 @@ inline void draw_scaling(kit::Lesson& lesson, const std::string& name, const std
                          const Scaling& scaling, bool grows, const Points& measured) {
   std::vector<kit::Series> series;
   const double most = grows ? 1000 : scaling.batch;
-  for (const Network& network : scaling.networks) {
+  std::vector<Network> networks = scaling.networks;
+  networks.push_back({"no network"});
+  for (const Network& network : networks) {
     kit::Series line{.label = network.name};
     for (int i = 0; i <= 200; ++i) {
       const double machines = std::pow(most, i / 200.0);
@@ -83,24 +85,20 @@ inline void draw_scaling(kit::Lesson& lesson, const std::string& name, const std
     }
     series.push_back(line);
   }
-  kit::Series ideal{.label = "no network"};
-  for (const double machines : series.front().x) {
-    const double batch = grows ? scaling.batch * machines : scaling.batch;
-    ideal.x.push_back(machines);
-    ideal.y.push_back(epoch_seconds(scaling.machine, {}, 0, scaling.examples, batch, machines));
+  if (!measured.machines.empty()) {
+    const int hue = static_cast<int>(series.size()) + 1;
+    series.push_back({.x = measured.machines, .y = measured.predicted, .hue = hue});
+    series.push_back(
+        {.x = measured.machines, .y = measured.seconds, .mark = kit::Series::kDots, .hue = hue});
   }
-  series.push_back(ideal);
-  if (!measured.machines.empty())  // the hue of the last network, this one
-    series.push_back({.x = measured.machines,
-                      .y = measured.seconds,
-                      .mark = kit::Series::kDots,
-                      .hue = static_cast<int>(scaling.networks.size())});
   kit::plot(lesson, name,
             {.title = title,
-             .note = fmt::format("{}{}",
-                                 grows ? "128 images for each machine in a minibatch"
-                                       : "a minibatch of 128 images, shared by the machines",
-                                 measured.machines.empty() ? "" : "; dots: measured"),
+             .note =
+                 fmt::format("{}{}",
+                             grows ? "128 images for each machine in a minibatch"
+                                   : "a minibatch of 128 images, shared by the machines",
+                             measured.machines.empty() ? ""
+                                                       : "; dots: measured, their line: predicted"),
              .x_label = "machines",
              .y_label = "an epoch, seconds",
              .log_x = true,

@@ -18,6 +18,8 @@
 
 // What lesson 22 measures with: how good a model is, how far two copies are apart, how long a step
 // takes.
+//
+//     N images, B of them in a minibatch, D pixels
 namespace gradus::lesson22 {
 
 using lesson13::Vae;
@@ -98,16 +100,20 @@ inline double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+// Rounds before those that count, in which memory comes into the caches, and processes to their
+// cores.
+inline int rounds_to_warm_up(int rounds) { return 2 + rounds / 10; }
+
 // The median time of an all-reduce of n bytes.
 inline double all_reduce_seconds(const Team& team, Index bytes, int rounds) {
   std::vector<float> numbers(static_cast<std::size_t>(bytes) / sizeof(float), 0.0f);
-  team.sum(std::span<float>(numbers));  // once untimed, to warm up
   std::vector<double> seconds;
-  for (int i = 0; i < rounds; ++i) {
+  for (int i = -rounds_to_warm_up(rounds); i < rounds; ++i) {
     team.wait();
     const double start = now();
     team.sum(std::span<float>(numbers));
-    seconds.push_back(now() - start);
+    const double end = now();
+    if (i >= 0) seconds.push_back(end - start);
   }
   return median(seconds);
 }
@@ -128,7 +134,7 @@ inline StepTime measured_step(const Team& team, const Tensor<float>& x, Index hi
   const Share mine = share_of(batch, team.rank(), team.size());
   std::vector<double> whole;
   std::vector<double> averaging;
-  for (int i = 0; i < rounds + 2; ++i) {
+  for (int i = -rounds_to_warm_up(rounds); i < rounds; ++i) {
     const double start = now();
     const Tensor<float> noise = rng.normal<float>({batch, latents});
     if (mine.count > 0) {
@@ -140,8 +146,9 @@ inline StepTime measured_step(const Team& team, const Tensor<float>& x, Index hi
     const double after = now();
     adam.step();
     require_same_parameters(team, vae.parameters(), i);
-    if (i < 2) continue;  // to warm up
-    whole.push_back(now() - start);
+    const double end = now();
+    if (i < 0) continue;
+    whole.push_back(end - start);
     averaging.push_back(after - before);
   }
   return {median(whole), median(averaging)};

@@ -81,7 +81,7 @@ template <class T> class MeanGradient {
     return stops() > 0;
   }
 
-  // What a process sends in a step.
+  // What a process brings to the all-reduce of a step.
   Index bytes() const { return std::ssize(flat_) * static_cast<Index>(sizeof(T)); }
 
  private:
@@ -96,10 +96,11 @@ template <class T> class MeanGradient {
         if (is_first_) std::fill(sum, sum + n, T(0));
       } else {
         const T* g = p->grad.data();
-        if (is_first_)
+        if (is_first_) {
           for (Index i = 0; i < n; ++i) sum[i] = weight * g[i];
-        else
+        } else {
           for (Index i = 0; i < n; ++i) sum[i] += weight * g[i];
+        }
       }
       sum += n;
     }
@@ -118,8 +119,9 @@ template <class T> class MeanGradient {
 };
 
 // A number that is another one when one of the parameters is, in any bit: each word of 32 bits goes
-// through steps that can be undone, so that no change of one word is lost. That several changes
-// hide each other has a chance of some 2^-32.
+// through steps that can be undone, so that no change of one word is lost. A product hands bits on
+// only to higher ones, and the shift brings them down again: else two flips of the highest bit, the
+// sign, would undo each other. That several changes hide each other has a chance of some 2^-32.
 template <class T> std::uint64_t fingerprint(const nn::Parameters<T>& parameters) {
   constexpr Index kLanes = 64;  // side by side, in vector registers
   std::uint32_t lanes[kLanes] = {};
@@ -130,7 +132,10 @@ template <class T> std::uint64_t fingerprint(const nn::Parameters<T>& parameters
       const Index n = std::min(kLanes, words - begin);
       std::uint32_t block[kLanes] = {};
       std::memcpy(block, bytes + begin * 4, static_cast<std::size_t>(n) * 4);
-      for (Index i = 0; i < kLanes; ++i) lanes[i] = (lanes[i] ^ block[i]) * 0x9e3779b1u;
+      for (Index i = 0; i < kLanes; ++i) {
+        const std::uint32_t mixed = (lanes[i] ^ block[i]) * 0x9e3779b1u;
+        lanes[i] = mixed ^ (mixed >> 15);
+      }
     }
   }
   std::uint64_t hash = 0;

@@ -5,6 +5,8 @@
 #include <vector>
 
 // What time a step takes on P machines: a model with four numbers.
+//
+//     B examples in a minibatch, N in an epoch, n bytes in an all-reduce, P machines
 namespace gradus::lesson22 {
 
 // A message of n bytes takes latency + n * per_byte seconds.
@@ -24,7 +26,7 @@ inline double ring_seconds(const Network& network, double bytes, double machines
 // A step on one machine takes `fixed` seconds, whatever its share, and `per_example` for each
 // example of it.
 struct Machine {
-  double fixed, per_example;
+  double fixed, per_example;  // seconds
 };
 
 // One step of P machines on a minibatch of B examples.
@@ -58,7 +60,11 @@ struct Line {
 // The line for which the squares of (a + b x_i - y_i) / y_i have the least sum: errors count as
 // parts of what was measured, so that short times count as much as long ones.
 inline Line fit_line(const std::vector<double>& x, const std::vector<double>& y) {
-  double w = 0, wx = 0, wy = 0, wxx = 0, wxy = 0;
+  double w = 0;
+  double wx = 0;
+  double wy = 0;
+  double wxx = 0;
+  double wxy = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double weight = 1 / (y[i] * y[i]);
     w += weight;

@@ -89,6 +89,25 @@ TEST(ManyMachines, AFingerprintSeesEachBit) {
   EXPECT_EQ(fingerprint(parameters), before);
 }
 
+// The sign is a word's highest bit, which a product only ever hands on to itself. Places that
+// differ by 64 share a lane.
+TEST(ManyMachines, AFingerprintSeesTwoSignsThatFlip) {
+  Rng rng(1);
+  Parameter<float> weight("weight", rng.normal<float>({300}));
+  const nn::Parameters<float> parameters = {&weight};
+  const std::uint64_t before = fingerprint(parameters);
+  const Tensor<float> old = weight.value();
+  for (Index first : {0, 7, 63})
+    for (Index apart : {1, 63, 64, 128, 192}) {
+      Tensor<float> changed = old;
+      float* const numbers = changed.mutable_data();
+      numbers[first] = -numbers[first];
+      numbers[first + apart] = -numbers[first + apart];
+      weight.set_value(changed);
+      EXPECT_NE(fingerprint(parameters), before) << first << " and " << first + apart;
+    }
+}
+
 // Four machines with a block of four pieces each: three rounds in which a piece goes on to the
 // neighbour and is added there, and three in which a sum goes on and is kept.
 TEST(ManyMachines, ARingSendsEachPieceSixTimes) {
