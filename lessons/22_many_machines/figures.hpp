@@ -47,7 +47,7 @@ inline void draw_batches(kit::Lesson& lesson, const std::vector<Curve>& curves, 
                       .y = curve.negative_elbo,
                       .mark = kit::Series::kLineAndDots});
   kit::plot(lesson, "batches",
-            {.title = "Larger minibatches gain more by a larger rate, and still fall behind",
+            {.title = "Larger minibatches gain more by a larger rate, yet fall behind",
              .note = fmt::format("test images after {} epochs, by the size of a minibatch", epochs),
              .x_label = "learning rate",
              .y_label = "-ELBO, nats per image",

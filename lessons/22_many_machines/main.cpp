@@ -437,9 +437,10 @@ void plan(kit::Lesson& lesson, const Team& team, Index bytes, const Tensor<float
   }
   if (team.rank() != 0) return;
   predict_on_paper(lesson, bytes, examples);
-  draw_scaling(lesson, "strong", "Strong scaling ends where the network begins", scaling, false,
-               strong);
-  draw_scaling(lesson, "weak", "Weak scaling goes on, but for the latency", scaling, true, weak);
+  draw_scaling(lesson, "strong", "More machines are faster until the network costs more", scaling,
+               false, strong);
+  draw_scaling(lesson, "weak", "With larger minibatches, many machines are faster", scaling, true,
+               weak);
 }
 
 // ---- The lesson --------------------------------------------------------------------------------
