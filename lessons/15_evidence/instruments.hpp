@@ -25,8 +25,8 @@ namespace gradus::lesson15 {
 // ---- Bounds by draws ---------------------------------------------------------------------------
 
 // ln w of k draws from a normal q, (N, K), of each image of x (N, D).   (k, N)
-template <class T>
-Tensor<double> draw_log_weights(const Vae<T>& vae, const Tensor<T>& x, const nn::Normal<T>& q,
+template <class T, class Model>
+Tensor<double> draw_log_weights(const Model& vae, const Tensor<T>& x, const nn::Normal<T>& q,
                                 Index draws, Rng& rng) {
   constexpr Index kRowsAtOnce = 8000;  // of decoded images
   const Index n = x.extent(0);

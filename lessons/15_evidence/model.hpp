@@ -27,12 +27,13 @@ template <class T> Tensor<T> binarise(const Tensor<T>& x) { return greater_equal
 // ---- The importance-weighted bound -------------------------------------------------------------
 
 // ln w = ln p(x|z) + ln p(z) - ln q(z) at z = m + s e, for images x (N, D), a normal q for each,
-// (N, K), and k draws of noise e for each, (k, N, K).   (k, N)
+// (N, K), and k draws of noise e for each, (k, N, K). The model is a Vae, or has what is used of
+// one: decode and latents.   (k, N)
 //
 // As (z - m) / s = e, and as ln 2 pi cancels, ln p(z) - ln q(z) = 1/2 sum_j (ln s_j^2 + e_j^2 -
 // z_j^2).
-template <class T>
-Var<T> log_weights(const Vae<T>& vae, const Tensor<T>& x, const nn::Normal<T>& q,
+template <class T, class Model>
+Var<T> log_weights(const Model& vae, const Tensor<T>& x, const nn::Normal<T>& q,
                    const Tensor<T>& noise) {
   const Index draws = noise.extent(0);
   const Index n = x.extent(0);

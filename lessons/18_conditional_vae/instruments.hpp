@@ -4,6 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include "lessons/15_evidence/instruments.hpp"
+#include "lessons/15_evidence/model.hpp"
 #include "lessons/18_conditional_vae/model.hpp"
 #include "lessons/common/constants.hpp"
 #include "lessons/common/in_parts.hpp"
@@ -146,8 +148,8 @@ inline Tensor<double> first_rows(const Tensor<double>& scores, Index n) {
 
 // ---- Scores by a CVAE --------------------------------------------------------------------------
 
-// Scores of all images, a part of them at a time, class by class: score(x, y) is (n), for images x
-// (n, D) that are all said to be of one class, y (n, C).  (N, D) -> (N, C)
+// Scores of all images, a part of them at a time, class by class: score(x, label) is (n), for
+// images x (n, D) that are all said to be of one class.  (N, D) -> (N, C)
 template <class T, class Begin, class Score>
 Tensor<double> scores_by_class(const Tensor<T>& images, Index classes, Begin begin, Score score,
                                Index together = kScoredTogether) {
@@ -159,8 +161,7 @@ Tensor<double> scores_by_class(const Tensor<T>& images, Index classes, Begin beg
         begin(n);
         std::vector<Tensor<double>> columns;
         for (Index c = 0; c < classes; ++c) {
-          const Tensor<T> scores = score(x, same_label<T>(n, c, classes));
-          columns.push_back(cast<double>(scores).reshape({n, 1}));
+          columns.push_back(cast<double>(score(x, c)).reshape({n, 1}));
         }
         parts.push_back(concatenate(columns, 1));
       },
@@ -176,67 +177,60 @@ template <class T>
 Tensor<double> elbo_by_class(const Cvae<T>& cvae, const Tensor<T>& images, Draws draws, Rng rng) {
   Tensor<T> noise;  // (n, K)
   const auto draw = [&](Index n) { noise = rng.normal<T>({n, cvae.latents()}); };
-  return scores_by_class(images, cvae.classes(), draw, [&](const Tensor<T>& x, const Tensor<T>& y) {
+  return scores_by_class(images, cvae.classes(), draw, [&](const Tensor<T>& x, Index label) {
     if (draws == Draws::kSeparate) draw(x.extent(0));
+    const Tensor<T> y = same_label<T>(x.extent(0), label, cvae.classes());
     return cvae.elbo(x, y, noise).total().value();
   });
 }
 
-// ln w = ln p(x|z) + ln p(z) - ln q(z|x) of z = m + s e; the constants of the two normal densities
-// cancel.  (N)
-template <class T>
-Tensor<T> log_weight(const Var<T>& log_prob, const nn::Normal<T>& q, const Var<T>& z,
-                     const Tensor<T>& noise) {
-  const Tensor<T> squares = square(noise) - square(z.value()) + q.log_var.value();
-  return log_prob.value() + T(0.5) * sum(squares, {1});
-}
+// A CVAE that takes all images for one class: lesson 15's bounds read it as a VAE.
+template <class T> struct OfClass {
+  const Cvae<T>& cvae;
+  Index label;
 
-// ln 1/k sum_i w_i with k draws, (N), for decode(z), which gives p(x|z).
-template <class T, class Decode>
-Tensor<T> importance_bound(const Tensor<T>& x, const nn::Normal<T>& q,
-                           const std::vector<Tensor<T>>& noises, Decode decode) {
-  std::vector<Tensor<T>> log_weights;
-  for (const Tensor<T>& noise : noises) {
-    const Var<T> z = q.sample(noise);
-    log_weights.push_back(
-        log_weight<T>(decode(z).log_prob(x), q, z, noise).reshape({x.extent(0), 1}));
+  nn::Normal<T> encode(const Tensor<T>& x) const {
+    return cvae.encode(x, same_label<T>(x.extent(0), label, cvae.classes()));
   }
-  const auto log_k = static_cast<T>(std::log(static_cast<double>(noises.size())));
-  return logsumexp(concatenate(log_weights, 1), {1}) - log_k;
+
+  nn::Bernoulli<T> decode(const Var<T>& z) const {
+    return cvae.decode(z, same_label<T>(z.shape()[0], label, cvae.classes()));
+  }
+
+  Index latents() const { return cvae.latents(); }
+};
+
+// How many images are scored at a time by several draws each.
+inline constexpr Index kDrawnTogether = 500;
+
+// The importance-weighted bound of each image (lesson 15) with k draws of z.  (N)
+template <class T, class Model>
+Tensor<double> importance_bound(const Model& model, const Tensor<T>& x, Index k, Rng& rng) {
+  const Tensor<double> log_w =
+      lesson15::draw_log_weights(model, x, model.encode(x), k, rng);  // (k, N)
+  return lesson15::log_mean_exp<double>(log_w).value();
 }
 
-template <class T> std::vector<Tensor<T>> draw_noises(Index k, Index n, Index latents, Rng& rng) {
-  std::vector<Tensor<T>> noises;
-  for (Index i = 0; i < k; ++i) noises.push_back(rng.normal<T>({n, latents}));
-  return noises;
-}
-
-// The importance-weighted bound of ln p(x|y) (Burda, Grosse and Salakhutdinov 2016) with k draws of
-// z for each image, the same noise for all classes.  (N, D) -> (N, C)
+// That of ln p(x|y), the same noise for all classes.  (N, D) -> (N, C)
 template <class T>
 Tensor<double> importance_by_class(const Cvae<T>& cvae, const Tensor<T>& images, Index k, Rng rng) {
-  std::vector<Tensor<T>> noises;  // k of (n, K)
+  Rng of_part = rng;
   return scores_by_class(
-      images, cvae.classes(), [&](Index n) { noises = draw_noises<T>(k, n, cvae.latents(), rng); },
-      [&](const Tensor<T>& x, const Tensor<T>& y) {
-        return importance_bound<T>(x, cvae.encode(x, y), noises,
-                                   [&](const Var<T>& z) { return cvae.decode(z, y); });
+      images, cvae.classes(), [&](Index) { of_part = rng; },
+      [&](const Tensor<T>& x, Index label) {
+        rng = of_part;
+        return importance_bound(OfClass<T>{cvae, label}, x, k, rng);
       },
-      500);
+      kDrawnTogether);
 }
 
-// The same of ln p(x) by a VAE: its mean over images.
+// That of ln p(x) by a VAE: its mean over images.
 template <class T>
 double mean_importance_bound(const Vae<T>& vae, const Tensor<T>& images, Index k, Rng rng) {
   double total = 0;
   in_parts(
-      images,
-      [&](const Tensor<T>& x) {
-        const auto noises = draw_noises<T>(k, x.extent(0), vae.latents(), rng);
-        const auto decode = [&](const Var<T>& z) { return vae.decode(z); };
-        total += sum(importance_bound<T>(x, vae.encode(x), noises, decode)).item();
-      },
-      500);
+      images, [&](const Tensor<T>& x) { total += sum(importance_bound(vae, x, k, rng)).item(); },
+      kDrawnTogether);
   return total / static_cast<double>(images.extent(0));
 }
 

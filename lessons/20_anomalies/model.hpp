@@ -8,6 +8,8 @@
 #include "lessons/02_ppca/model.hpp"
 #include "lessons/13_vae/instruments.hpp"
 #include "lessons/13_vae/model.hpp"
+#include "lessons/15_evidence/instruments.hpp"
+#include "lessons/15_evidence/model.hpp"
 #include "lessons/common/in_parts.hpp"
 #include "tensor/elementwise.hpp"
 #include "tensor/error.hpp"
@@ -65,27 +67,16 @@ template <class T> Tensor<double> floors(const Tensor<T>& x) {
 
 // -ln (1/k sum_i w_i), with w = p(x|z) p(z) / q(z|x), for k draws of z from q(z|x) for each image:
 // a bound of the surprise that is nearer to it, on average, than the -ELBO, which is k = 1 (Burda,
-// Grosse and Salakhutdinov 2016, equation 8).   (N)
-//
-// As z = m + s e, and as ln 2 pi cancels, ln p(z) - ln q(z|x) = 1/2 sum_j (ln s_j^2 + e_j^2 -
-// z_j^2).
+// Grosse and Salakhutdinov 2016, equation 8; lesson 15).   (N)
 template <class T>
 Tensor<double> tighter_bound(const Vae<T>& vae, const Tensor<T>& x, Index k, Rng rng) {
   std::vector<Tensor<double>> result;
   in_parts(
       x,
       [&](const Tensor<T>& part) {
-        const nn::Normal<T> q = vae.encode(part);
-        std::vector<Tensor<T>> log_weights;
-        for (Index i = 0; i < k; ++i) {
-          const Tensor<T> noise = rng.normal<T>({part.extent(0), vae.latents()});
-          const Tensor<T> z = q.sample(noise).value();
-          const Tensor<T> rest = sum(q.log_var.value() + square(noise) - square(z), {1});
-          const Tensor<T> log_w = vae.decode(z).log_prob(part).value() + T(0.5) * rest;
-          log_weights.push_back(log_w.reshape({1, -1}));
-        }
-        const Tensor<double> all = cast<double>(concatenate(log_weights));  // (k, part)
-        result.push_back(std::log(static_cast<double>(k)) - logsumexp(all, {0}));
+        const Tensor<double> log_w =
+            lesson15::draw_log_weights(vae, part, vae.encode(part), k, rng);  // (k, part)
+        result.push_back(-lesson15::log_mean_exp<double>(log_w).value());
       },
       lesson13::kEvaluatedAtOnce);
   return concatenate(result);

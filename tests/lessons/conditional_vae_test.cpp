@@ -219,12 +219,35 @@ TEST_F(SmallCvae, ScoresByClassAreTheElbosWithThatLabel) {
   }
 }
 
-TEST_F(SmallCvae, AWeightIsTheQuotientOfTheDensities) {
-  const nn::Normal<double> q = cvae.encode(x, y);
-  const Var<double> z = q.sample(noise);
-  const Var<double> log_prob = cvae.decode(z, y).log_prob(x);
-  const Var<double> wanted = log_prob + nn::Normal<double>::standard().log_prob(z) - q.log_prob(z);
-  EXPECT_LT(largest(log_weight<double>(log_prob, q, z, noise) - wanted.value()), 1e-12);
+// By the densities themselves, for each class with the same two draws.
+TEST_F(SmallCvae, ItsImportanceBoundIsTheLogOfTheMeanWeight) {
+  const Tensor<double> bounds = importance_by_class(cvae, x, 2, Rng(1));
+  for (Index c = 0; c < kClasses; ++c) {
+    const Tensor<double> same = same_label<double>(kImages, c, kClasses);
+    const nn::Normal<double> q = cvae.encode(x, same);
+    Rng draws(1);
+    Tensor<double> weights({kImages});
+    for (int i = 0; i < 2; ++i) {
+      const Var<double> z = q.sample(draws.normal<double>({kImages, kLatents}));
+      const Var<double> log_w = cvae.decode(z, same).log_prob(x) +
+                                nn::Normal<double>::standard().log_prob(z) - q.log_prob(z);
+      weights += exp(log_w.value());
+    }
+    EXPECT_LT(largest(slice(bounds, 1, c, c + 1).reshape({-1}) - log(weights / 2.0)), 1e-12);
+  }
+}
+
+// The second part of the images has draws of its own, and these again are the same for all classes.
+TEST_F(SmallCvae, ItsImportanceBoundsOfEqualClassesAreEqual) {
+  Vae<double> vae(kPixels, kHidden, kLatents, rng);
+  set_label_weights(cvae, vae, 0, rng);
+  const Tensor<double> many({kDrawnTogether + 1, kPixels});
+  const Tensor<double> bounds = importance_by_class(cvae, many, 3, Rng(1));
+  for (Index c = 1; c < kClasses; ++c)
+    EXPECT_EQ(largest(slice(bounds, 1, c, c + 1) - slice(bounds, 1, 0, 1)), 0);
+  EXPECT_NE(bounds(kDrawnTogether, 0), bounds(0, 0));
+  EXPECT_NEAR(mean(slice(bounds, 1, 0, 1)).item(), mean_importance_bound(vae, many, 3, Rng(1)),
+              1e-12);
 }
 
 // All 16 images of four pixels, black or white: their probabilities sum to 1, whatever the label,
