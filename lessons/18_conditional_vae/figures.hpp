@@ -84,8 +84,12 @@ inline void draw_grid(kit::Lesson& lesson, const Tensor<float>& images, Index co
 // Test images, and what their codes become with each label: rows of an image and C decoded ones.
 inline void draw_swapped(kit::Lesson& lesson, const std::vector<Tensor<float>>& rows,
                          const std::vector<std::string>& captions, const kit::ImageData& data) {
+  constexpr std::size_t kRoom = 7;  // letters above a column
   std::vector<std::string> above = {"image"};
-  for (const std::string& name : data.class_names) above.push_back(short_name(name));
+  for (const std::string& full : data.class_names) {
+    const std::string name = short_name(full);
+    above.push_back(name.size() > kRoom ? name.substr(0, 4) + "." : name);
+  }
   kit::images(lesson, "swapped",
               {.title = "The code of one image, decoded with every label",
                .note = "left: test images; z is the mean of q(z|x, y) with the image's own label y",
@@ -98,23 +102,24 @@ inline void draw_swapped(kit::Lesson& lesson, const std::vector<Tensor<float>>& 
 // ---- Nats --------------------------------------------------------------------------------------
 
 struct Gain {
-  double label, better_model;
+  double label, higher_bound;
 };
 
 // What the label is worth and what else the CVAE gains, by two bounds.
 inline void draw_gain(kit::Lesson& lesson, const Gain& by_elbo, const Gain& by_importance,
                       Index classes) {
   kit::bars(lesson, "gain",
-            {.title = "Half of the gain is the label, half a better p(x)",
+            {.title = "Half of the gain is the label, half a higher bound of ln p(x)",
              .note = "CVAE's bound of ln p(x|y) less the VAE's bound of ln p(x); test images",
              .x_label = "by which bound",
              .y_label = "nats per image",
              .levels = {{fmt::format("ln {}", classes), std::log(static_cast<double>(classes))}}},
             {{.label = "told by the label", .y = {by_elbo.label, by_importance.label}},
-             {.label = "better p(x)", .y = {by_elbo.better_model, by_importance.better_model}},
+             {.label = "higher bound of ln p(x)",
+              .y = {by_elbo.higher_bound, by_importance.higher_bound}},
              {.label = "together",
-              .y = {by_elbo.label + by_elbo.better_model,
-                    by_importance.label + by_importance.better_model}}},
+              .y = {by_elbo.label + by_elbo.higher_bound,
+                    by_importance.label + by_importance.higher_bound}}},
             {"ELBO", "10 draws"});
 }
 

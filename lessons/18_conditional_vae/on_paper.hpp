@@ -13,9 +13,9 @@ struct TwoKinds {
 
   static double log_cat(double x) { return -0.5 * (kLogTwoPi + (x + 1) * (x + 1)); }
 
-  // ln p(x) = ln(p(x|dog) / 2 + p(x|cat) / 2)
-  static double log_evidence(double x) {
-    return std::log(0.5 * std::exp(log_dog(x)) + 0.5 * std::exp(log_cat(x)));
+  // ln p(x) = ln(p p(x|dog) + (1 - p) p(x|cat)), where a share p of the animals are dogs.
+  static double log_evidence(double x, double p = 0.5) {
+    return std::log(p * std::exp(log_dog(x)) + (1 - p) * std::exp(log_cat(x)));
   }
 
   // What it is worth to be told "dog": ln p(x|dog) - ln p(x).
@@ -24,15 +24,17 @@ struct TwoKinds {
   // What "dog" still costs who has seen x: -ln P(dog|x), by Bayes' rule.
   static double cost_of_dog(double x) { return -(std::log(0.5) + log_dog(x) - log_evidence(x)); }
 
-  // The mean of worth_of_dog over dogs, which is that of worth_of_cat over cats: a sum over a fine
-  // grid of sizes, to 9 standard deviations.
-  static double mean_worth() {
+  // What the kind saves on average over dogs and cats, where a share p are dogs: the mutual
+  // information of kind and size, as a sum over a fine grid of sizes.
+  static double mutual_information(double p) {
     constexpr int kCells = 20000;
-    constexpr double kEnd = 9;
+    constexpr double kEnd = 10;
     double total = 0;
     for (int i = 0; i <= kCells; ++i) {
-      const double x = 1 + kEnd * (2.0 * i / kCells - 1);
-      total += std::exp(log_dog(x)) * worth_of_dog(x);
+      const double x = kEnd * (2.0 * i / kCells - 1);
+      const double evidence = log_evidence(x, p);
+      total += p * std::exp(log_dog(x)) * (log_dog(x) - evidence);
+      total += (1 - p) * std::exp(log_cat(x)) * (log_cat(x) - evidence);
     }
     return total * 2 * kEnd / kCells;
   }

@@ -439,7 +439,7 @@ TEST(Gaussians, SomeOfEachClassAreThatMany) {
 
 // ---- On paper ----------------------------------------------------------------------------------
 
-// The integral is that of tests/references/conditional_vae.py.
+// The integrals are those of tests/references/conditional_vae.py.
 TEST(TwoKinds, AreWorthWhatTheTextSays) {
   EXPECT_NEAR(TwoKinds::worth_of_dog(0.7), std::log(2.0) + std::log(0.8021838886), 1e-9);
   EXPECT_NEAR(TwoKinds::worth_of_dog(0.7), 0.4727297706, 1e-9);
@@ -447,7 +447,9 @@ TEST(TwoKinds, AreWorthWhatTheTextSays) {
   for (double x : {-3.0, 0.7, 5.0}) {
     EXPECT_NEAR(TwoKinds::worth_of_dog(x) + TwoKinds::cost_of_dog(x), std::log(2.0), 1e-12);
   }
-  EXPECT_NEAR(TwoKinds::mean_worth(), 0.3368308203, 1e-9);
+  EXPECT_NEAR(TwoKinds::mutual_information(0.5), 0.3368308203, 1e-9);
+  EXPECT_NEAR(TwoKinds::mutual_information(0.3), 0.2918575179, 1e-9);
+  EXPECT_NEAR(TwoKinds::mutual_information(1), 0, 1e-12);
   EXPECT_NEAR(normal_share_below(1), 0.8413447461, 1e-9);
 }
 
