@@ -39,9 +39,18 @@ function bars(c, x, y, r, turned) {
   c.closePath();
 }
 
+// A colour of the style sheet, which has others in the dark.
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
+
+// The same as [red, green, blue], from "#rrggbb".
+function rgb(name) {
+  const number = Number.parseInt(colour(name).slice(1), 16);
+  return [number >> 16, (number >> 8) & 255, number & 255];
+}
+
+const numberText = (x, digits = 2) => x.toFixed(digits).replace("-", "−");
 
 // Gives a canvas as many pixels as the screen has for it, and a context in CSS pixels. Text and
 // lines are then sharp, on a phone as well.
@@ -67,6 +76,14 @@ function drawImages(canvas, images, width, height) {
     c.putImageData(asImageData(images.subarray(i * width * height), width, height), i * width, 0);
 }
 
+// The same with a frame around one of them.
+function drawStrip(canvas, images, width, height, framed) {
+  drawImages(canvas, images, width, height);
+  const c = canvas.getContext("2d");
+  c.strokeStyle = colour("accent");
+  c.strokeRect(framed * width + 0.5, 0.5, width - 1, height - 1);
+}
+
 function asImageData(pixels, width, height) {
   const image = new ImageData(width, height);
   for (let p = 0; p < width * height; ++p) {
@@ -86,6 +103,11 @@ class Plane {
     this.total = width;
     c.fillStyle = colour("paper");
     c.fillRect(0, 0, width, width);
+  }
+
+  // Pixels of the screen to a unit of z.
+  get scale() {
+    return this.size / (2 * this.end);
   }
 
   x(z1) {
@@ -131,13 +153,13 @@ class Plane {
     c.textBaseline = "top";
     for (const t of ticks(this.centre[0])) {
       c.fillRect(this.x(t), this.gap + this.size, 1, 4);
-      c.fillText(t.toFixed(digits), this.x(t), this.gap + this.size + 5);
+      c.fillText(numberText(t, digits), this.x(t), this.gap + this.size + 5);
     }
     c.textAlign = "right";
     c.textBaseline = "middle";
     for (const t of ticks(this.centre[1])) {
       c.fillRect(this.left - 4, this.y(t), 4, 1);
-      c.fillText(t.toFixed(digits), this.left - 6, this.y(t));
+      c.fillText(numberText(t, digits), this.left - 6, this.y(t));
     }
     c.fillStyle = colour("ink");
     c.textBaseline = "bottom";
@@ -176,15 +198,19 @@ class Plane {
     c.fillText(text, x, y);
   }
 
+  // A mark's outline is dark on a light page and light on a dark one: some colours are faint there.
   marks(means, labels, radius = 4) {
+    const outline = [[colour("paper"), 3.5], [colour("ink"), 1.5]];
     this.inside((c) => {
       labels.forEach((label, i) => {
         const kind = label % kShapes.length;
         c.beginPath();
         kShapes[kind](c, this.x(means[2 * i]), this.y(means[2 * i + 1]), radius);
-        c.lineWidth = 2;
-        c.strokeStyle = colour("paper");
-        c.stroke();
+        for (const [style, width] of outline) {
+          c.strokeStyle = style;
+          c.lineWidth = width;
+          c.stroke();
+        }
         c.fillStyle = kColours[kind];
         c.fill();
       });
@@ -204,6 +230,19 @@ class Plane {
           c.moveTo(x + 5 * u, y + 5 * v);
           c.lineTo(x + 15 * u, y + 15 * v);
         }
+        c.stroke();
+      }
+    });
+  }
+
+  // Around a mark.
+  ring(z) {
+    this.inside((c) => {
+      for (const [style, width] of [[colour("paper"), 6], [colour("ink"), 3]]) {
+        c.strokeStyle = style;
+        c.lineWidth = width;
+        c.beginPath();
+        c.arc(this.x(z[0]), this.y(z[1]), 9, 0, 2 * Math.PI);
         c.stroke();
       }
     });
@@ -250,57 +289,86 @@ class Plane {
   }
 }
 
-// Curves over steps of training, [{name, style, dash, values}], on one axis. A value that is NaN is
-// a break.
-function drawCurves(canvas, curves, label) {
-  const { c, width, height } = prepare(canvas, 0.8);
+// Panels of curves over steps of training, one above the other, each with an axis of its own:
+// [{title, share, curves}], where share is of the height and curves are [{name, style, dash, values}].
+// A value that is NaN is a break.
+function drawCurves(canvas, panels, label) {
+  const { c, width, height } = prepare(canvas, 1.05);
   c.fillStyle = colour("paper");
   c.fillRect(0, 0, width, height);
-  const left = 40;
-  const right = 8;
-  const below = 32;
-  const above = 46;
-  const all = curves.flatMap((curve) => curve.values).filter((value) => !Number.isNaN(value));
-  const n = Math.max(2, ...curves.map((curve) => curve.values.length));
-  const sorted = [...all].sort((a, b) => a - b);
-  // The first losses of all would flatten the rest.
-  const top = sorted.length ? Math.max(10, sorted[Math.floor(0.985 * (sorted.length - 1))] * 1.05) : 600;
-  const x = (i) => left + ((width - left - right) * i) / (n - 1);
-  const y = (value) => height - below - ((height - below - above) * Math.min(value, top)) / top;
-  c.strokeStyle = colour("line");
+  const below = 22;
+  let above = 0;
+  for (const panel of panels) {
+    const share = panel.share * (height - below);
+    drawPanel(c, { left: 40, right: width - 8, above, bottom: above + share - 12 }, panel);
+    above += share;
+  }
   c.fillStyle = colour("soft");
   c.textAlign = "right";
+  c.fillText(label, width - 8, height - 10);
+}
+
+function drawPanel(c, { left, right, above, bottom }, { title, curves }) {
+  const top = above + 46;  // of the axis; title and legend stand above it
+  const most = upperEnd(curves);
+  const n = Math.max(2, ...curves.map((curve) => curve.values.length));
+  const x = (i) => left + ((right - left) * i) / (n - 1);
+  const y = (value) => bottom - ((bottom - top) * Math.min(value, most)) / most;
+  c.strokeStyle = colour("line");
+  c.fillStyle = colour("soft");
+  c.lineWidth = 1;
+  c.textAlign = "right";
   c.textBaseline = "middle";
-  const step = [5, 10, 20, 50, 100, 200, 500].find((s) => top / s <= 6) || 1000;
-  for (let t = 0; t <= top; t += step) {
+  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000].find((s) => most / s <= 6) || 5000;
+  for (let t = 0; t <= most; t += step) {
     c.fillText(t, left - 5, y(t));
     c.beginPath();
     c.moveTo(left, y(t));
-    c.lineTo(width - right, y(t));
+    c.lineTo(right, y(t));
     c.stroke();
   }
-  c.fillText(label, width - right, height - 8);
   c.textAlign = "left";
-  c.fillText("nats per picture", 4, 10);
+  c.fillText(title, 4, above + 10);
   let at = 4;
-  for (const { name, style, dash, values } of curves) {
-    c.strokeStyle = style;
-    c.lineWidth = 2;
-    c.setLineDash(dash);
-    c.beginPath();
-    c.moveTo(at, 30);
-    c.lineTo(at + 18, 30);
-    c.stroke();
-    c.beginPath();
-    values.forEach((value, i) => {
-      if (Number.isNaN(value)) return;
-      if (Number.isNaN(values[i - 1])) c.moveTo(x(i), y(value));
-      else c.lineTo(x(i), y(value));
-    });
-    c.stroke();
-    c.setLineDash([]);
-    c.fillStyle = colour("ink");
-    c.fillText(name, at + 22, 30);
-    at += 34 + c.measureText(name).width;
+  for (const curve of curves) {
+    drawCurve(c, curve, x, y);
+    at += drawKey(c, curve, at, above + 28);
   }
+}
+
+// The first losses of all would flatten the rest.
+function upperEnd(curves) {
+  const all = curves.flatMap((curve) => curve.values).filter((value) => !Number.isNaN(value));
+  if (all.length === 0) return 10;
+  all.sort((a, b) => a - b);
+  return Math.max(2, all[Math.floor(0.985 * (all.length - 1))] * 1.05);
+}
+
+function drawCurve(c, { style, dash, values }, x, y) {
+  c.strokeStyle = style;
+  c.lineWidth = 2;
+  c.setLineDash(dash);
+  c.beginPath();
+  values.forEach((value, i) => {
+    if (Number.isNaN(value)) return;
+    if (i === 0 || Number.isNaN(values[i - 1])) c.moveTo(x(i), y(value));
+    else c.lineTo(x(i), y(value));
+  });
+  c.stroke();
+  c.setLineDash([]);
+}
+
+// A piece of the line and its name. Returns the width of both.
+function drawKey(c, { name, style, dash }, at, y) {
+  c.strokeStyle = style;
+  c.lineWidth = 2;
+  c.setLineDash(dash);
+  c.beginPath();
+  c.moveTo(at, y);
+  c.lineTo(at + 18, y);
+  c.stroke();
+  c.setLineDash([]);
+  c.fillStyle = colour("ink");
+  c.fillText(name, at + 22, y);
+  return 34 + c.measureText(name).width;
 }
