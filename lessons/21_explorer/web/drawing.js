@@ -96,7 +96,7 @@ function asImageData(pixels, width, height) {
 // A square piece of the plane of two latents on a canvas, with room for axes at the left and below.
 class Plane {
   constructor(canvas, centre, end) {
-    Object.assign(this, { canvas, centre, end, left: 34, below: 34, gap: 6 });
+    Object.assign(this, { canvas, centre, end, left: 34, below: 34, gap: 12 });
     const { c, width } = prepare(canvas);
     this.c = c;
     this.size = width - this.left - this.gap;
@@ -164,9 +164,7 @@ class Plane {
     c.fillStyle = colour("ink");
     c.textBaseline = "bottom";
     c.fillText("z₁", this.left + this.size, this.total - 1);
-    c.textAlign = "left";
-    c.textBaseline = "top";
-    c.fillText("z₂", 1, this.gap);
+    this.label("z₂", this.left + 13, this.gap + 12);
   }
 
   // The prior's 1, 2 and 3 standard deviations.
@@ -221,7 +219,7 @@ class Plane {
     this.inside((c) => {
       const x = this.x(z[0]);
       const y = this.y(z[1]);
-      for (const [style, width] of [["#fff", 6], [colour("accent"), 3]]) {
+      for (const [style, width] of [[colour("paper"), 7], [colour("accent"), 3]]) {
         c.strokeStyle = style;
         c.lineWidth = width;
         c.beginPath();
@@ -290,16 +288,17 @@ class Plane {
 }
 
 // Panels of curves over steps of training, one above the other, each with an axis of its own:
-// [{title, share, curves}], where share is of the height and curves are [{name, style, dash, values}].
+// [{title, share, curves}], where shares are of the height and curves are [{name, style, dash, values}].
 // A value that is NaN is a break.
 function drawCurves(canvas, panels, label) {
   const { c, width, height } = prepare(canvas, 1.05);
   c.fillStyle = colour("paper");
   c.fillRect(0, 0, width, height);
   const below = 22;
+  const all = panels.reduce((sum, panel) => sum + panel.share, 0);
   let above = 0;
   for (const panel of panels) {
-    const share = panel.share * (height - below);
+    const share = (panel.share / all) * (height - below);
     drawPanel(c, { left: 40, right: width - 8, above, bottom: above + share - 12 }, panel);
     above += share;
   }

@@ -7,7 +7,7 @@ const kNear = 48;  // points on a side of the picture of a posterior
 const kBackground = 13;  // decoded pictures on a side of the map
 const kDense = 90;  // points on a side of a density on the map
 const kPathLength = 9;
-const kStrip = 20;  // pictures to choose from, side by side
+const kStrip = 10;  // pictures to choose from, side by side
 const kReach = 12;  // pixels of the screen: a click as near as that is meant for a mark
 const kQuiet = 300;  // milliseconds without a change, before it is said or judged
 const kActs = new Set(["click", "change", "pointerdown"]);  // which wipe an old message away
@@ -57,12 +57,24 @@ function quietly(f) {
   };
 }
 
-// A screen reader would read each step of a drag: it is told where one ends.
-const say = quietly((text) => ($("said").textContent = text));
+// A screen reader would read each step of a drag: it is told where one ends, the last text of each
+// place.
+const unsaid = new Map();
+
+const sayAll = quietly(() => {
+  $("said").textContent = [...unsaid.values()].join(" ");
+  unsaid.clear();
+});
+
+function say(place, text) {
+  if (!page.started) return;  // all that is drawn at the start would be too much
+  unsaid.set(place, text);
+  sayAll();
+}
 
 function write(id, text) {
   $(id).textContent = text;
-  if (page.started) say(text);
+  say(id, text);
 }
 
 // ---- Errors ------------------------------------------------------------------------------------
@@ -192,7 +204,7 @@ function drawHoles(plane) {
   const [red, blue] = [rgb("accent"), rgb("second")];
   plane.shade(kDense, (p) => {
     const t = Math.max(-1, Math.min(1, ratio[p] / Math.log(10)));
-    return t < 0 ? [...red, -230 * t] : [...blue, 230 * t];
+    return [...(t < 0 ? red : blue), 200 * Math.abs(t)];
   });
   page.inHoles = inHoles;
   note(`Red: q(z) is below the prior, full red below a tenth of it: a hole. Blue: above, full at ` +
@@ -365,7 +377,7 @@ function startTraining() {
   trainer();
   page.training.running = true;
   $("train-start").textContent = "Stop";
-  say("Training.");
+  say("train-status", "Training.");
   return train();
 }
 
@@ -458,7 +470,7 @@ function reportTraining() {
   const text = trainingText();
   $("train-status").textContent = text;
   describe("curves", `Curves over the steps of training. ${text}`);
-  if (page.started && !page.training.running) say(text);
+  if (!page.training.running) say("train-status", text);
 }
 
 function trainingText() {
@@ -469,7 +481,8 @@ function trainingText() {
   const { reconstruction, kl, trained } = meanOf(last);
   const { beta } = last[0];
   const epochs = epochsOf(t).toFixed(1);
-  const start = `${steps} steps, ${epochs} epochs. The last ${last.length}, on average: ` +
+  const lately = last.length === 1 ? "The last one" : `The last ${last.length}, on average`;
+  const start = `${steps === 1 ? "1 step" : `${steps} steps`}, ${epochs} epochs. ${lately}: ` +
     `−reconstruction ${numberText(-reconstruction, 1)}`;
   const parts = Number.isNaN(kl) ? " nats; an autoencoder's codes have no KL, and no ELBO." :
     `, KL ${numberText(kl, 1)}, −ELBO ${numberText(kl - reconstruction, 1)} nats.`;
@@ -533,9 +546,8 @@ function showChosen() {
   $("of-elbo").textContent = numberText(parts.elbo);
   $("of-evidence").textContent = numberText(page.numbers.evidence);
   $("of-gap").textContent = numberText(page.numbers.gap);
-  if (page.started)
-    say(`Chosen: ${titleOf(page.chosen)}. ELBO ${numberText(parts.elbo)}, ln p(x) ` +
-      `${numberText(page.numbers.evidence)}, gap ${numberText(page.numbers.gap)} nats.`);
+  say("chosen", `Chosen: ${titleOf(page.chosen)}. ELBO ${numberText(parts.elbo)}, ln p(x) ` +
+    `${numberText(page.numbers.evidence)}, gap ${numberText(page.numbers.gap)} nats.`);
 }
 
 // The chosen picture among those beside it.
@@ -879,7 +891,7 @@ function listenToKeys() {
     } else {
       own.x = Math.max(0, Math.min(width - 1, own.x + step[0]));
       own.y = Math.max(0, Math.min(height - 1, own.y - step[1]));
-      say(`column ${own.x + 1}, row ${own.y + 1}`);
+      say("cell", `column ${own.x + 1}, row ${own.y + 1}.`);
     }
     drawOwn();
   }));
@@ -998,8 +1010,9 @@ async function start() {
   page.end = Math.max(3.2, Math.ceil(sorted[Math.floor(0.995 * sorted.length)]));
   const { facts } = page.data;
   $("source").textContent = `Two latents: ${facts.models.map.source}; twenty: ` +
-    `${facts.models.twenty.source}. Pictures: ${facts.data}.`;
-  document.querySelector("main").hidden = false;
+    `${facts.models.twenty.source}. Here are ${facts.train.toLocaleString("en")} pictures of ` +
+    `${facts.data} to train with, and ${facts.test} that no training saw.`;
+  for (const part of document.querySelectorAll("main, footer p")) part.hidden = false;
   tell(null);
   fillLegends();
   listenToMap();
