@@ -50,7 +50,11 @@ function rgb(name) {
   return [number >> 16, (number >> 8) & 255, number & 255];
 }
 
-const numberText = (x, digits = 2) => x.toFixed(digits).replace("-", "−");
+// With a minus that is as wide as a plus, and none before 0.00.
+function numberText(x, digits = 2) {
+  const text = x.toFixed(digits);
+  return text.replace("-", Number(text) === 0 ? "" : "−");
+}
 
 // Gives a canvas as many pixels as the screen has for it, and a context in CSS pixels. Text and
 // lines are then sharp, on a phone as well.
@@ -318,7 +322,8 @@ function drawPanel(c, { left, right, above, bottom }, { title, curves }) {
   c.lineWidth = 1;
   c.textAlign = "right";
   c.textBaseline = "middle";
-  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000].find((s) => most / s <= 6) || 5000;
+  const isWide = (s) => y(0) - y(s) >= 15;  // wide enough for a line of text
+  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000].find(isWide) || 5000;
   for (let t = 0; t <= most; t += step) {
     c.fillText(t, left - 5, y(t));
     c.beginPath();

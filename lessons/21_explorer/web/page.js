@@ -67,7 +67,7 @@ const sayAll = quietly(() => {
 });
 
 function say(place, text) {
-  if (!page.started) return;  // all that is drawn at the start would be too much
+  if (!page.speaks) return;  // all that is drawn at the start would be too much
   unsaid.set(place, text);
   sayAll();
 }
@@ -963,11 +963,13 @@ async function check() {
 
 // Anew, where the page's width or its colours have changed.
 function redraw() {
+  page.speaks = false;
   fillLegends();
   drawMap();
   moveTo(...page.z);
   drawTraining();
   showChosen();
+  page.speaks = true;
 }
 
 // One after the other, and between them what was clicked.
@@ -977,7 +979,8 @@ async function drawLater() {
     await new Promise((done) => setTimeout(done, 0));
     draw();
   }
-  page.started = true;
+  performance.mark("drawn");
+  page.speaks = true;
   page.atFirst = state();
 }
 
@@ -1023,6 +1026,7 @@ async function start() {
   listenToOwn();
   drawMap();
   moveTo(...page.z);
+  performance.mark("ready");
   page.drawn = drawLater().catch(giveUp);
   $("check").addEventListener("click", guarded(check));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", guarded(redraw));
