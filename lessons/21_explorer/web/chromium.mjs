@@ -36,8 +36,8 @@ function connect(browser) {
 //     close()
 export async function openPage(url, { width = 1280, dark = false } = {}) {
   const profile = mkdtempSync(path.join(tmpdir(), "explorer-"));
-  const browser = spawn("chromium", ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-    `--user-data-dir=${profile}`, "--remote-debugging-pipe", "about:blank"],
+  const browser = spawn("chromium", ["--headless=new", "--no-sandbox", "--disable-gpu",
+    "--hide-scrollbars", `--user-data-dir=${profile}`, "--remote-debugging-pipe", "about:blank"],
     { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
   const call = connect(browser);
   const { targetInfos } = await call("Target.getTargets");

@@ -292,8 +292,8 @@ class Plane {
 }
 
 // Panels of curves over steps of training, one above the other, each with an axis of its own:
-// [{title, share, curves}], where shares are of the height and curves are [{name, style, dash, values}].
-// A value that is NaN is a break.
+// [{title, share, curves}], where shares are of the height and curves are
+// [{name, style, dash, values}]. A value that is NaN is a break.
 function drawCurves(canvas, panels, label) {
   const { c, width, height } = prepare(canvas, 1.05);
   c.fillStyle = colour("paper");

@@ -1,5 +1,5 @@
 // Takes the figures of this lesson's text from its page:
-//     node lessons/21_explorer/web/figures.mjs out/21_explorer/explorer.html lessons/21_explorer/figures
+//     node lessons/21_explorer/web/figures.mjs out/21_explorer/explorer.html FOLDER
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { openPage } from "./chromium.mjs";

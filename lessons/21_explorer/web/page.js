@@ -15,7 +15,8 @@ const kBrowsers = "Chrome 91, Firefox 113, Safari 16.4 or a later one";
 
 const $ = (id) => document.getElementById(id);
 
-// What the page knows and shows. `data` is what loadPage gave; `engine`, `map` and `twenty` compute.
+// What the page knows and shows. `data` is what loadPage gave; `engine`, `map` and `twenty`
+// compute.
 const page = {
   z: [0, 0],
   end: 5,  // of the map
@@ -165,7 +166,7 @@ const kLayers = {
     const most = density.reduce((a, b) => Math.max(a, b), 0);
     const blue = rgb("second");
     plane.shade(kDense, (p) => [...blue, 255 * Math.sqrt(density[p] / most)]);
-    note("The average of all clouds: the aggregate posterior, q(z) (the colour is its square root).");
+    note("The average of all clouds: the aggregate posterior, q(z) (colour: its square root).");
   },
   holes: drawHoles,
   posterior: (plane) => {
@@ -208,8 +209,8 @@ function drawHoles(plane) {
   });
   page.inHoles = inHoles;
   note(`Red: q(z) is below the prior, full red below a tenth of it: a hole. Blue: above, full at ` +
-    `ten times. ${(100 * inHoles).toFixed(0)} % of draws from the prior fall where q(z) is less than a tenth ` +
-    `of it.`);
+    `ten times. ${(100 * inHoles).toFixed(0)} % of draws from the prior fall where q(z) is less ` +
+    `than a tenth of it.`);
 }
 
 function moveTo(z1, z2) {
@@ -431,17 +432,19 @@ function drawLosses() {
   const kl = [curve("KL", colour("third"), [], ({ kl }) => kl)];
   const hasNumbers = ({ values }) => values.length === 0 || !values.every(Number.isNaN);
   const steps = page.training.curves.length;
-  drawCurves($("curves"), [
+  const panels = [
     { title: "nats per picture", share: 0.6, curves: loss.filter(hasNumbers) },
     { title: "nats per picture", share: 0.4, curves: kl.filter(hasNumbers) },
-  ].filter(({ curves }) => curves.length > 0), steps ? `${steps} steps of training` : "steps of training");
+  ].filter(({ curves }) => curves.length > 0);
+  drawCurves($("curves"), panels, `steps of training: ${steps}`);
 }
 
 // At most 200 points, each the mean of as many steps.
 function smoothed(curves) {
   const size = Math.max(1, Math.ceil(curves.length / 200));
   const means = [];
-  for (let i = 0; i + size <= curves.length; i += size) means.push(meanOf(curves.slice(i, i + size)));
+  for (let i = 0; i + size <= curves.length; i += size)
+    means.push(meanOf(curves.slice(i, i + size)));
   return means;
 }
 
@@ -489,7 +492,7 @@ function trainingText() {
   const loss = Number.isNaN(kl) || beta === 1 ? "" :
     ` Trained: −reconstruction + ${beta} KL = ${numberText(trained, 1)}.`;
   const axes = t.end > 4 ? ` Axes to ±${t.end}.` : "";
-  const calm = t.running && kCalm.matches ? " (Drawn once an epoch, as you asked for less motion.)" : "";
+  const calm = t.running && kCalm.matches ? " (Drawn once an epoch: you asked for less motion.)" : "";
   return start + parts + loss + axes + calm;
 }
 
@@ -589,8 +592,8 @@ function drawPosterior(image, q, truth) {
   plane.axes();
   plane.label("shade: p(z|x), ellipses: q(z|x)", plane.left + plane.size / 2, plane.gap + 14);
   const place = (values) => `(${values.map((value) => numberText(value)).join(", ")})`;
-  describe("posterior", `Picture ${page.chosen}: its true posterior around ${place(truth.mean)}, standard ` +
-    `deviations ${place(truth.deviation)}; the encoder's ellipse around ${place(q.mean)}, ` +
+  describe("posterior", `Picture ${page.chosen}: its true posterior around ${place(truth.mean)}, ` +
+    `standard deviations ${place(truth.deviation)}; the encoder's ellipse around ${place(q.mean)}, ` +
     `${place(q.deviation)}.`);
 }
 
@@ -677,13 +680,14 @@ function fillLatents() {
   for (const k of order) $("latents").append(latentLabel(k));
 }
 
+const klText = (k) => `KL ${page.kl[k].toFixed(2)}${page.kl[k] < kDead ? ", dead" : ""}`;
+
 // A slider with its number and its KL: z9 = 0.35   KL 2.33
 function latentLabel(k) {
-  const isDead = page.kl[k] < kDead;
   const label = document.createElement("label");
-  label.classList.toggle("dead", isDead);
+  label.classList.toggle("dead", page.kl[k] < kDead);
   const slider = document.createElement("input");
-  Object.assign(slider, { type: "range", min: -4, max: 4, step: 0.01, value: 0, id: `latent-${k}` });
+  Object.assign(slider, { id: `latent-${k}`, type: "range", min: -4, max: 4, step: 0.01, value: 0 });
   slider.setAttribute("aria-label", `latent ${k + 1}`);
   slider.addEventListener("input", guarded(() => {
     page.z20[k] = Number(slider.value);
@@ -691,7 +695,7 @@ function latentLabel(k) {
   }));
   const number = document.createElement("span");
   number.id = `number-${k}`;
-  label.append(number, `KL ${page.kl[k].toFixed(2)}${isDead ? ", dead" : ""}`, slider);
+  label.append(number, klText(k), slider);
   return label;
 }
 
@@ -712,8 +716,7 @@ function showTwenty(text) {
 function showLatent(value, k) {
   const slider = $(`latent-${k}`);
   slider.value = value;
-  const dead = page.kl[k] < kDead ? ", dead" : "";
-  slider.setAttribute("aria-valuetext", `${numberText(value)}, KL ${page.kl[k].toFixed(2)} nats${dead}`);
+  slider.setAttribute("aria-valuetext", `${numberText(value)}, ${klText(k)}`);
   $(`number-${k}`).textContent = `z${k + 1} = ${numberText(value)}`;
 }
 
@@ -771,8 +774,8 @@ function judgeOwn() {
   const verdict = page.own.isFar ? `Far from the data: ${reasons}.` :
     "By both numbers it is as held-out pictures are.";
   write("own-note", `${name}${verdict} By the model of 20 latents its ELBO is ` +
-    `${numberText(parts.elbo, 1)} nats (reconstruction ${numberText(parts.reconstruction, 1)}, KL ` +
-    `${numberText(parts.kl, 1)})${usualText(usual)}. The nearest training picture differs by ` +
+    `${numberText(parts.elbo, 1)} nats (reconstruction ${numberText(parts.reconstruction, 1)}, ` +
+    `KL ${numberText(parts.kl, 1)})${usualText(usual)}. The nearest training picture differs by ` +
     `${numberText(distance, 3)} a pixel; 99 of 100 held-out pictures are nearer than ` +
     `${numberText(far, 3)}.`);
 }
@@ -815,8 +818,8 @@ async function loadFile() {
     throw new Error(`${file.name} is not a picture that this browser can read.`);
   }
   page.own.pixels.set(shrunk(picture));
-  page.own.name = `${file.name}, ${picture.width} × ${picture.height} pixels, was made smaller or ` +
-    `larger until it fits, and stands on black. `;
+  page.own.name = `${file.name}, ${picture.width} × ${picture.height} pixels, keeps its shape, and ` +
+    `stands on black. `;
   showOwn();
 }
 
@@ -985,19 +988,20 @@ async function drawLater() {
 }
 
 // A WebAssembly program of one function, which has four numbers in a vector.
-const kVectors = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10,
-  1, 8, 0, 65, 0, 253, 15, 253, 98, 11);
+const kVectors = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10,
+  10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11);
 
 // What this browser lacks, or nothing.
 function missing() {
   if (typeof WebAssembly !== "object")
-    return `This browser has no WebAssembly (or it is switched off), in which the lesson's C++ runs: ` +
-      `use ${kBrowsers}.`;
+    return `This browser has no WebAssembly (or it is switched off), in which the lesson's C++ ` +
+      `runs: use ${kBrowsers}.`;
   if (!WebAssembly.validate(kVectors))
-    return `This browser's WebAssembly has no vectors (SIMD), with which the lesson's C++ computes: ` +
-      `use ${kBrowsers}.`;
+    return `This browser's WebAssembly has no vectors (SIMD), with which the lesson's C++ ` +
+      `computes: use ${kBrowsers}.`;
   if (typeof DecompressionStream !== "function")
-    return `This browser has no DecompressionStream, which unpacks the page's data: use ${kBrowsers}.`;
+    return `This browser has no DecompressionStream, which unpacks the page's data: ` +
+      `use ${kBrowsers}.`;
   if (typeof OffscreenCanvas !== "function")
     return `This browser has no OffscreenCanvas, which the maps are drawn with: use ${kBrowsers}.`;
   return "";
