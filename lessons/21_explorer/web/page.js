@@ -767,8 +767,9 @@ function judgeOwn() {
   page.own.elbo = parts.elbo;
   if (isEmpty) return write("own-note", "Draw something.");
   const reasons = [
-    isLow && "its ELBO is below theirs",
-    isHigh && "its ELBO is above theirs, as that of black pictures is: lesson 20 tells why",
+    isLow && "its ELBO is below that of 99 of 100 held-out pictures",
+    isHigh && "its ELBO is above that of 99 of 100 held-out pictures, as a black one's is (lesson " +
+      "20 tells why)",
     distance > far && "no training picture is near",
   ].filter(Boolean).join(", and ");
   const verdict = page.own.isFar ? `Far from the data: ${reasons}.` :
