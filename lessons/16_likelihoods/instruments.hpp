@@ -68,6 +68,7 @@ struct Measured {
   double error = 0;                   // E r^2
   double predicted_variance = 0;      // what p(x|z) says E r^2 is
   double sharp_images = 0, sharp_means = 0, sharp_draws = 0, sharp_residuals = 0;
+  double sharp_cut_draws = 0;      // of draws that are cut off at 0 and 1, as figures show them
   double sharp_cross = 0;          // 2 E dm dr
   double residual_covariance = 0;  // E r_d r_(d+1)
   double bits = 0;                 // per pixel, of the levels
@@ -149,7 +150,10 @@ Measured measure_all(const NoisyVae<T>& net, const Tensor<T>& images, Index widt
         total.sharp_residuals += share * mean(square(dr)).item();
         total.sharp_cross += share * 2 * mean(dm * dr).item();
         total.residual_covariance += share * mean(products_of_neighbours(r, width)).item();
-        total.sharp_draws += share * mean(square(steps_of(net.draw(a, rng), width))).item();
+        const Tensor<T> draws = net.draw(a, rng);
+        const Tensor<T> cut = minimum(maximum(draws, T(0)), T(1));
+        total.sharp_draws += share * mean(square(steps_of(draws, width))).item();
+        total.sharp_cut_draws += share * mean(square(steps_of(cut, width))).item();
         const double nats = nats_of_levels(net, a, x) / static_cast<double>(x.extent(0)) + kl_here;
         total.bits += share * nats / (pixels * std::log(2.0));
       },

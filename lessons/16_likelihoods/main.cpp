@@ -209,6 +209,7 @@ void measure(kit::Lesson& lesson, Trained& trained, const Tensor<float>& images,
   lesson.report("variance_predicted_" + name, m.predicted_variance, kPerPixel);
   lesson.report("sharpness_of_means_" + name, m.sharp_means, kPerPixel);
   lesson.report("sharpness_of_draws_" + name, m.sharp_draws, kPerPixel);
+  lesson.report("sharpness_of_cut_draws_" + name, m.sharp_cut_draws, kPerPixel);
   lesson.report("sharpness_of_prior_means_" + name, trained.prior.means, kPerPixel);
   lesson.report("sharpness_of_prior_draws_" + name, trained.prior.draws, kPerPixel);
   if (trained.is.pixels != Pixels::kBinarised)
