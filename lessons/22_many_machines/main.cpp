@@ -461,7 +461,8 @@ void say_what_there_is(const Team& team) {
 
 void run(kit::Lesson& lesson, const Team& team) {
   Interrupts interrupts(team);
-  if (!team.all(!lesson.interrupted())) interrupts.stop();
+  const bool all_go_on = team.all(!lesson.interrupted());
+  if (!all_go_on && !lesson.interrupted()) interrupts.stop();
   say_what_there_is(team);
   const kit::ImageData data = kit::load_images(lesson);
   if (team.size() > 1) require_same_run(team, identity_of(lesson));
