@@ -44,6 +44,10 @@ constexpr double kLargestPage = 4.5e6;  // bytes
 constexpr int kDraws = 200, kSeedOfDraws = 1;
 constexpr double kStep = 0.14;      // of the grid for ln p(x)
 constexpr int kTrainingSteps = 64;  // that the page repeats
+constexpr int kAutoencoderSteps = 5;
+constexpr Index kDense = 90;          // points on a side of a density on the page's map
+constexpr Index kEveryDensity = 373;  // of which the page is checked against each so-manieth
+constexpr int kDrawsOfElbo = 10;      // for the ELBO of each held-out image
 const std::string kNats = "nats/image";
 
 // A model of lesson 13, in the numbers that the page holds.
@@ -74,21 +78,22 @@ void train_briefly(kit::Lesson& lesson, PageModel& model, const Tensor<float>& i
   model.source = fmt::format("trained for {} epochs on {} images", epochs, images.extent(0));
 }
 
-// Lesson 13's weights where they lie beside this lesson's results, otherwise some that are trained
-// now.
+// Weights from the directory of --weights, or an Error. Without that option lesson 13's where they
+// lie beside this lesson's results, otherwise some that are trained now.
 void find_weights(kit::Lesson& lesson, PageModel& model, const std::string& file,
                   const Tensor<float>& images, Rng& rng) {
-  const fs::path path = lesson.directory().parent_path() / "13_vae" / file;
-  if (!fs::exists(path)) {
-    fmt::print("{} is not there: run lesson 13 for a better model. Training briefly.\n",
-               path.string());
-    return train_briefly(lesson, model, images, rng);
+  const fs::path asked = lesson.options().weights;
+  if (!asked.empty()) {
+    load_weights(model.vae.parameters(), asked / file);
+    model.source = (asked / file).string();
+    return;
   }
+  const fs::path path = lesson.directory().parent_path() / "13_vae" / file;
   try {
-    nn::load_file(model.vae.parameters(), path);
+    load_weights(model.vae.parameters(), path);
     model.source = "lesson 13's " + file;
   } catch (const Error& error) {
-    fmt::print("{}\nThese weights are of no use here: training briefly.\n", error.what());
+    fmt::print("{}\nTraining briefly: for a better model run lesson 13 first.\n", error.what());
     train_briefly(lesson, model, images, rng);
   }
 }
@@ -98,14 +103,15 @@ Grid grid_around(const Vae<float>& vae, const Tensor<float>& x) {
   double end = 4.5;
   const Tensor<float> means = vae.encode(x).mean.value();
   for (float m : means) end = std::max(end, std::abs(m) + 1.5);
-  return {end, static_cast<Index>(std::ceil(2 * end / kStep))};
+  return {end, 2 * static_cast<Index>(std::ceil(end / kStep))};
 }
 
 // ---- What the page is checked against ----------------------------------------------------------
 
+// With as many digits as the page's checks, to 1e-5, can use.
 Json numbers(const auto& values) {
   Json list = Json::array();
-  for (double x : values) list.push_back(x);
+  for (double x : values) list.push_back(std::round(x * 1e8) / 1e8);
   return list;
 }
 
@@ -136,8 +142,31 @@ Json reference_of(const PageModel& model, const Tensor<float>& test, const Grid&
   return reference;
 }
 
+// The page's map reaches as far as 99.5 of 100 numbers of the codes do, rounded up, and covers the
+// circles.
+double end_of_map(const Tensor<float>& means) {
+  std::vector<double> reach;
+  for (float m : means) reach.push_back(std::abs(m));
+  std::sort(reach.begin(), reach.end());
+  return std::max(3.2, std::ceil(reach[std::ssize(reach) * 995 / 1000]));
+}
+
+// What the map shows of the aggregate posterior: its density at some points, and the holes.
+Json reference_of_map(const PageModel& map, const Tensor<float>& test) {
+  const nn::Normal<float> q = map.vae.encode(test);
+  const Grid plane{end_of_map(q.mean.value()), kDense};
+  const std::vector<double> density = aggregate_density(q.mean.value(), q.log_var.value(), plane);
+  Json some = Json::array();
+  for (Index p = 0; p < plane.size(); p += kEveryDensity) some.push_back(density[p]);
+  return {{"end", plane.end},
+          {"side", plane.side},
+          {"every", kEveryDensity},
+          {"aggregate", some},
+          {"in_holes", prior_in_holes(density, plane)}};
+}
+
 // How a training goes that the page repeats: the loss of its first step, and the mean over its last
-// half.
+// half; and the first steps of an autoencoder.
 Json reference_of_training(kit::Lesson& lesson, const Tensor<float>& images) {
   Trainer trainer(images, kHidden, 2, lesson.options().seed);
   double first_loss = 0;
@@ -148,12 +177,17 @@ Json reference_of_training(kit::Lesson& lesson, const Tensor<float>& images) {
     if (step == 0) first_loss = loss;
     if (step >= kTrainingSteps / 2) late_loss += loss / (kTrainingSteps / 2);
   }
+  Trainer autoencoder(images, kHidden, 2, lesson.options().seed);
+  Json reconstructions = Json::array();
+  for (int step = 0; step < kAutoencoderSteps; ++step)
+    reconstructions.push_back(autoencoder.step_autoencoder().reconstruction);
   lesson.report("training_first_loss", first_loss, kNats);
   lesson.check("training_late_loss", late_loss, kNats, kit::between(0, first_loss));
   return {{"seed", lesson.options().seed},
           {"steps", kTrainingSteps},
           {"first_loss", first_loss},
-          {"late_loss", late_loss}};
+          {"late_loss", late_loss},
+          {"autoencoder", reconstructions}};
 }
 
 // ---- Numbers that the text tells ---------------------------------------------------------------
@@ -222,45 +256,50 @@ void check_grid(kit::Lesson& lesson, const PageModel& map, const Tensor<float>& 
 
 // The share of the prior in holes, where the aggregate posterior's density is below a tenth of it.
 void report_holes(kit::Lesson& lesson, const PageModel& map, const Tensor<float>& test) {
-  constexpr Grid kPlane{4, 90};
+  constexpr Grid kPlane{4, kDense};
   const nn::Normal<float> q = map.vae.encode(test);
   const std::vector<double> density = aggregate_density(q.mean.value(), q.log_var.value(), kPlane);
-  double in_holes = 0;
-  for (Index p = 0; p < kPlane.size(); ++p) {
-    const double z1 = kPlane.at(p / kPlane.side);
-    const double z2 = kPlane.at(p % kPlane.side);
-    const double prior = std::exp(-0.5 * (z1 * z1 + z2 * z2) - kLogTwoPi);
-    if (density[p] < 0.1 * prior) in_holes += prior * kPlane.step() * kPlane.step();
-  }
-  lesson.report("prior_in_holes", 100 * in_holes, "%");
+  lesson.report("prior_in_holes", 100 * prior_in_holes(density, kPlane), "%");
   lesson.check("prior_within_1", 100 * (1 - std::exp(-0.5)), "%", kit::Expected{39.3469340, 1e-6});
 }
 
-// Latents that the page calls dead: their KL, the mean over images, is below 0.05 nats.
-void report_dead(kit::Lesson& lesson, const PageModel& twenty, const Tensor<float>& test) {
-  const nn::Normal<float> q = twenty.vae.encode(test);
-  const Tensor<float> m = q.mean.value();
-  const Tensor<float> log_var = q.log_var.value();
-  const Tensor<float> of_latents =
-      mean(0.5f * (square(m) + exp(log_var) - 1.0f - log_var), {0});  // (K)
-  const auto dead = std::count_if(of_latents.begin(), of_latents.end(),
-                                  [](float kl_of_one) { return kl_of_one < 0.05f; });
+// Each latent's KL, by which the page orders its sliders, and how many it calls dead.
+Json report_latents(kit::Lesson& lesson, const PageModel& twenty, const Tensor<float>& test) {
+  const Tensor<float> kl = kl_of_latents(twenty.vae, test);
+  const auto dead = std::count_if(kl.begin(), kl.end(), [](float of) { return of < kDead; });
   lesson.report("dead_latents", static_cast<double>(dead), "");
-  lesson.report("largest_kl_of_a_latent", max(of_latents).item(), kNats);
+  lesson.report("largest_kl_of_a_latent", max(kl).item(), kNats);
+  return {{"kl", numbers(kl)}, {"dead", dead}};
+}
+
+// Between which numbers the ELBO of 98 of 100 held-out images lies, and the number that half of
+// them are above.
+Json report_elbos(kit::Lesson& lesson, const PageModel& twenty, const Tensor<float>& test) {
+  Rng rng(kSeedOfDraws);
+  Tensor<double> elbos({test.extent(0)});
+  for (int draw = 0; draw < kDrawsOfElbo; ++draw)
+    elbos = elbos + cast<double>(twenty.vae.elbo(test, rng).total().value());
+  std::vector<double> all;
+  for (double sum : elbos) all.push_back(sum / kDrawsOfElbo);
+  const double low = quantile(all, 0.01);
+  const double middle = quantile(all, 0.5);
+  const double high = quantile(all, 0.99);
+  lesson.report("elbo_of_1_percent", low, kNats);
+  lesson.report("elbo_median", middle, kNats);
+  lesson.report("elbo_of_99_percent", high, kNats);
+  return {{"low", low}, {"middle", middle}, {"high", high}};
 }
 
 // By how much held-out images differ from the nearest training image, and what 99 of 100 stay
 // below: an image beyond that is far from all data.
-double report_distances(kit::Lesson& lesson, const Tensor<float>& train,
-                        const Tensor<float>& test) {
+Json report_distances(kit::Lesson& lesson, const Tensor<float>& train, const Tensor<float>& test) {
   std::vector<double> distances;
   for (Index i = 0; i < test.extent(0); ++i)
     distances.push_back(distance_to_nearest(slice(test, 0, i, i + 1), train));
-  std::sort(distances.begin(), distances.end());
-  const double far = distances[std::ssize(distances) * 99 / 100];
-  lesson.report("nearest_median", distances[std::ssize(distances) / 2], "per pixel");
+  const double far = quantile(distances, 0.99);
+  lesson.report("nearest_median", quantile(distances, 0.5), "per pixel");
   lesson.report("nearest_of_99_percent", far, "per pixel");
-  return far;
+  return {{"far", far}, {"of_first", distances.front()}};
 }
 
 // ---- The page ----------------------------------------------------------------------------------
@@ -279,20 +318,34 @@ Json facts_of(PageModel& model) {
   return facts;
 }
 
-void write_page(kit::Lesson& lesson, const std::vector<PageModel*>& models, const Json& facts,
-                const Tensor<float>& images) {
+// What the page unpacks: the id of its element in page.html, the mark in there, and the bytes.
+struct PagePart {
+  std::string id, mark, bytes;
+};
+
+std::vector<PagePart> parts_of_page(const std::vector<PageModel*>& models,
+                                    const Tensor<float>& images, Index width) {
+  std::vector<PagePart> parts = {{"wasm", "@WASM@", io::read_file(source("gradus.wasm"))},
+                                 {"images", "@IMAGES@", pack_pixels(images, width)}};
+  for (const PageModel* model : models)
+    parts.push_back({"weights-" + model->name, fmt::format("@WEIGHTS {}@", model->name),
+                     pack_whole(model->whole)});
+  return parts;
+}
+
+void write_page(kit::Lesson& lesson, const std::vector<PagePart>& parts, Json facts) {
   std::string page = io::read_file(source("page.html"));
   for (const std::string name : {"engine.js", "drawing.js", "checks.js", "page.js"})
     fill_in(page, fmt::format("<script src=\"web/{}\"></script>", name),
             fmt::format("<script>\n{}</script>", io::read_file(source("web/" + name))));
-  const std::string wasm = io::read_file(source("gradus.wasm"));
-  const std::string packed = gzip(wasm);
-  lesson.report("wasm_size", static_cast<double>(wasm.size()) / 1000, "kB");
-  lesson.report("wasm_gzipped", static_cast<double>(packed.size()) / 1000, "kB");
-  fill_in(page, "@WASM@", base64(packed));
-  fill_in(page, "@IMAGES@", base64(gzip(pack_pixels(images))));
-  for (const PageModel* model : models)
-    fill_in(page, fmt::format("@WEIGHTS {}@", model->name), base64(gzip(pack_whole(model->whole))));
+  for (const PagePart& part : parts) {
+    const std::string packed = gzip(part.bytes);
+    facts["reference"]["crc"][part.id] = crc32_of(part.bytes);
+    fill_in(page, part.mark, base64(packed));
+    if (part.id != "wasm") continue;
+    lesson.report("wasm_size", static_cast<double>(part.bytes.size()) / 1000, "kB");
+    lesson.report("wasm_gzipped", static_cast<double>(packed.size()) / 1000, "kB");
+  }
   fill_in(page, "@FACTS@", facts.dump());
   lesson.check("page_size", static_cast<double>(page.size()) / 1e6, "MB",
                kit::between(0, kLargestPage / 1e6));
@@ -327,16 +380,25 @@ void run(kit::Lesson& lesson) {
   report_gaps(lesson, map, test, grid);
   check_grid(lesson, map, test, grid);
   report_holes(lesson, map, test);
-  report_dead(lesson, twenty, test);
-  facts["far"] = report_distances(lesson, train, test);
+  facts["reference"]["holes"] = reference_of_map(map, test);
+  facts["reference"]["latents"] = report_latents(lesson, twenty, test);
+  facts["elbo_quantiles"] = report_elbos(lesson, twenty, test);
+  facts["reference"]["nearest"] = report_distances(lesson, train, test);
+  facts["far"] = facts["reference"]["nearest"]["far"];
   facts["reference"]["training"] = reference_of_training(lesson, train);
-  write_page(lesson, {&map, &twenty}, facts, concatenate(std::vector{train, test}));
+  const Tensor<float> images = concatenate(std::vector{train, test});
+  write_page(lesson, parts_of_page({&map, &twenty}, images, data.width), facts);
 }
 
 }  // namespace
 }  // namespace gradus::lesson21
 
 int main(int argc, char** argv) {
-  return gradus::kit::run({.name = "21_explorer", .title = "A page to walk in"}, argc, argv,
-                          gradus::lesson21::run);
+  return gradus::kit::
+      run({.name = "21_explorer",
+           .title = "A page to walk in",
+           .weights =
+               "Directory of lesson 13's vae_2_latents.safetensors and\nvae.safetensors (that of "
+               "its results, if it was run)"},
+          argc, argv, gradus::lesson21::run);
 }

@@ -136,45 +136,58 @@ struct Evidence {
   std::array<double, 2> mean, deviation;
 };
 
-// The points of a grid with the area of the cell around each. Cells that matter for ln p(x) are cut
-// into kFiner x kFiner, so that the grid's step need not be as small as the posterior is narrow.
+// Square cells of the plane, all of one side: their middles, two numbers a cell.
 struct Cells {
-  std::vector<float> z;       // two numbers a cell
-  std::vector<double> areas;  // one
+  std::vector<float> z;
+  double side;
+
+  Index count() const { return std::ssize(z) / 2; }
+
+  Tensor<float> middles() const { return Tensor<float>({count(), 2}, z); }  // (G, 2)
 };
 
-inline Cells cut_cells(const Grid& grid, const Tensor<double>& log_joint) {
-  constexpr double kDepth = 30;  // nats below the highest point: narrow ones are steep
-  constexpr Index kFiner = 5;
-  const double step = grid.step();
-  const double lowest = max(log_joint).item() - kDepth;
-  const Grid inner{step / 2, kFiner};
-  const Grid whole{step / 2, 1};
-  Cells cells;
-  for (Index p = 0; p < grid.size(); ++p) {
-    const Grid& parts = log_joint(p) < lowest ? whole : inner;
-    for (Index i = 0; i < parts.side; ++i)
-      for (Index j = 0; j < parts.side; ++j) {
-        cells.z.push_back(static_cast<float>(grid.at(p / grid.side) + parts.at(i)));
-        cells.z.push_back(static_cast<float>(grid.at(p % grid.side) + parts.at(j)));
-        cells.areas.push_back(parts.step() * parts.step());
+// The cells that are at most `depth` nats below the highest, each cut into parts x parts.
+inline Cells cut_highest(const Cells& cells, const Tensor<double>& log_joint, double depth,
+                         Index parts) {
+  const double lowest = max(log_joint).item() - depth;
+  const Grid inner{cells.side / 2, parts};
+  Cells finer{{}, inner.step()};
+  for (Index p = 0; p < cells.count(); ++p) {
+    if (log_joint(p) < lowest) continue;
+    for (Index i = 0; i < parts; ++i)
+      for (Index j = 0; j < parts; ++j) {
+        finer.z.push_back(static_cast<float>(cells.z[2 * p] + inner.at(i)));
+        finer.z.push_back(static_cast<float>(cells.z[2 * p + 1] + inner.at(j)));
       }
   }
-  return cells;
+  return finer;
 }
 
-// Lesson 15's sum over a grid, for one image x (1, D), with finer cells where these matter. Throws
-// Error unless the model has two latents.
+// The cells that have all of ln p(x) that can be seen. Most of a plane is far from a posterior: a
+// first look at cells of twice the grid's side leaves out where that is. Those that matter are cut
+// finer than the grid, whose step then need not be as small as a posterior is narrow.
+//
+// The depths are nats below the highest cell. A narrow posterior is steep, so that the cell beside
+// its own may be far below: the farther, the larger the cells.
+inline Cells cells_that_matter(const Vae<float>& vae, const Tensor<float>& x, const Grid& grid) {
+  constexpr double kFirstDepth = 150, kDepth = 30;
+  constexpr Index kFiner = 5;
+  const Grid twice{grid.end, (grid.side + 1) / 2};
+  const Tensor<float> z = twice.points<float>(0, twice.size());
+  const Cells first{{z.begin(), z.end()}, twice.step()};
+  const Cells second = cut_highest(first, log_joint_at(vae, x, z), kFirstDepth, 2);
+  return cut_highest(second, log_joint_at(vae, x, second.middles()), kDepth, kFiner);
+}
+
+// Lesson 15's sum over a grid, for one image x (1, D), with finer cells where these matter and none
+// elsewhere. Throws Error unless the model has two latents.
 inline Evidence evidence_of(const Vae<float>& vae, const Tensor<float>& x, const Grid& grid) {
   lesson15::require_two_latents(vae.latents());
-  const Tensor<float> coarse = grid.points<float>(0, grid.size());
-  const Cells cells = cut_cells(grid, log_joint_at(vae, x, coarse));
-  const Index count = std::ssize(cells.areas);
-  const Tensor<float> z({count, 2}, cells.z);
-  const Tensor<double> log_mass =
-      log_joint_at(vae, x, z) + log(Tensor<double>({count}, cells.areas));
+  const Cells cells = cells_that_matter(vae, x, grid);
+  const Tensor<float> z = cells.middles();
+  const Tensor<double> log_mass = log_joint_at(vae, x, z) + 2 * std::log(cells.side);
   const double log_evidence = logsumexp(log_mass, {0}).item();
-  const Tensor<double> weights = exp(log_mass - log_evidence).reshape({count, 1});
+  const Tensor<double> weights = exp(log_mass - log_evidence).reshape({cells.count(), 1});
   const Tensor<double> places = cast<double>(z);
   const Tensor<double> mean = sum(weights * places, {0});                     // (2)
   const Tensor<double> variance = sum(weights * square(places - mean), {0});  // (2)
@@ -207,9 +220,42 @@ inline std::vector<double> aggregate_density(const Tensor<float>& means,
   return density;
 }
 
+// The share of the prior in holes: where a density on a grid is below a tenth of the prior's.
+inline double prior_in_holes(const std::vector<double>& density, const Grid& grid) {
+  double share = 0;
+  for (Index p = 0; p < grid.size(); ++p) {
+    const double z1 = grid.at(p / grid.side);
+    const double z2 = grid.at(p % grid.side);
+    const double prior = std::exp(-0.5 * (z1 * z1 + z2 * z2) - kLogTwoPi);
+    if (density[p] < 0.1 * prior) share += prior * grid.step() * grid.step();
+  }
+  return share;
+}
+
+// KL(q(z_k|x), p(z_k)) of each latent, the mean over images (N, D).   (K)
+inline Tensor<float> kl_of_latents(const Vae<float>& vae, const Tensor<float>& x) {
+  const nn::Normal<float> q = vae.encode(x);
+  const Tensor<float> m = q.mean.value();
+  const Tensor<float> log_var = q.log_var.value();
+  return mean(0.5f * (square(m) + exp(log_var) - 1.0f - log_var), {0});
+}
+
+// A latent with a smaller KL, in nats, is called dead.
+inline constexpr float kDead = 0.05f;
+
 // The mean squared difference of a pixel between x (1, D) and the nearest of N images (N, D).
 inline double distance_to_nearest(const Tensor<float>& x, const Tensor<float>& images) {
   return -max(-mean(square(images - x), {1})).item();
+}
+
+// The number that a share of all numbers is below: of a hundred and 0.01 the second. Throws Error
+// when there are none.
+inline double quantile(std::vector<double> numbers, double share) {
+  if (numbers.empty()) fail("quantile: there are no numbers");
+  std::sort(numbers.begin(), numbers.end());
+  const Index n = std::ssize(numbers);
+  const Index below = std::lround(share * static_cast<double>(n));
+  return numbers[std::min(below, n - 1)];
 }
 
 }  // namespace gradus::lesson21

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,11 +10,32 @@
 #include <zlib.h>
 
 #include "nn/parameters.hpp"
+#include "nn/serialization.hpp"
 #include "tensor/error.hpp"
+#include "tensor/io/safetensors.hpp"
 #include "tensor/tensor.hpp"
 
 // How numbers get into a page that is one file of text: rounded, packed, gzipped, in base64.
 namespace gradus::lesson21 {
+
+// ---- Reading -----------------------------------------------------------------------------------
+
+// Takes a model's parameters from a file of lesson 13. Throws Error, having changed nothing, that
+// names the file: when it is not there or damaged, when names or shapes are not the model's, and
+// when a weight is no finite number.
+template <class T>
+void load_weights(const nn::Parameters<T>& parameters, const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) fail("{} is not there", path.string());
+  const io::SafeTensors<T> file = io::read_safetensors<T>(path);
+  for (const auto& [name, tensor] : file.tensors)
+    for (T w : tensor)
+      if (!std::isfinite(w)) fail("{}: '{}' holds {}, no weight", path.string(), name, w);
+  try {
+    nn::load_file(parameters, path);
+  } catch (const Error& error) {
+    fail("{} holds another model: {}", path.string(), error.what());
+  }
+}
 
 // ---- Rounding ----------------------------------------------------------------------------------
 
@@ -58,12 +80,17 @@ template <class T> Tensor<T> round_pixels(const Tensor<T>& x) {
 
 // ---- Packing -----------------------------------------------------------------------------------
 
-// Two levels of rounded pixels in a byte, the first in its lower half.
-template <class T> std::string pack_pixels(const Tensor<T>& x) {
+// Levels of rounded images (N, D), each less that of the pixel above it, modulo 16: neighbours are
+// alike, and differences of 0 pack well. Two in a byte, the first in its lower half. A pixel of the
+// first row, of `width` pixels, stands as it is.
+template <class T> std::string pack_pixels(const Tensor<T>& x, Index width) {
+  const auto level = [&](Index i) { return std::lround(x.data()[i] * (kLevels - 1)); };
+  const Index pixels = x.extent(1);
   std::string bytes((x.size() + 1) / 2, '\0');
   for (Index i = 0; i < x.size(); ++i) {
-    const int level = static_cast<int>(std::lround(x.data()[i] * (kLevels - 1)));
-    bytes[i / 2] = static_cast<char>(bytes[i / 2] | (i % 2 == 0 ? level : level << 4));
+    const auto above = i % pixels < width ? 0 : level(i - width);
+    const auto difference = (level(i) - above) & (kLevels - 1);
+    bytes[i / 2] = static_cast<char>(bytes[i / 2] | (i % 2 == 0 ? difference : difference << 4));
   }
   return bytes;
 }
@@ -77,6 +104,12 @@ inline std::string pack_whole(const std::vector<std::int16_t>& whole) {
     upper.push_back(static_cast<char>(bits >> 8));
   }
   return lower + upper;
+}
+
+// The checksum that gzip has as well (RFC 1952).
+inline std::uint32_t crc32_of(std::string_view bytes) {
+  const auto* data = reinterpret_cast<const Bytef*>(bytes.data());
+  return static_cast<std::uint32_t>(crc32(0, data, static_cast<uInt>(bytes.size())));
 }
 
 inline std::string gzip(std::string_view bytes) {

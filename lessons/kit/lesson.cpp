@@ -112,6 +112,10 @@ void add_options(CLI::App& app, const About& about, Options& options) {
       ->type_name("DIR")
       ->check([](const std::string& text) { return text.empty() ? "must not be empty" : ""; });
   app.add_flag("--show", options.show, "Open the figures at the end");
+  if (!about.weights.empty())
+    app.add_option("--weights", options.weights, about.weights)
+        ->type_name("DIR")
+        ->check(CLI::ExistingDirectory.description(""));
 }
 
 // What CLI11 found wrong, in one line.

@@ -22,21 +22,23 @@ namespace gradus::kit {
 
 // What the user asked for.
 struct Options {
-  bool quick = false;               // less data, fewer epochs: done in seconds
-  int epochs = 0;                   // how often to go through the training data; may be 0
-  std::uint64_t seed = 0;           // of all random numbers
-  std::filesystem::path data = {};  // directory of an IDX set; empty: Fashion-MNIST
-  std::filesystem::path out = {};   // directory of all lessons' results; by default Gradus' out/
-  bool show = false;                // open the figures at the end
-  bool resume = false;              // go on from the last checkpoint
+  bool quick = false;                  // less data, fewer epochs: done in seconds
+  int epochs = 0;                      // how often to go through the training data; may be 0
+  std::uint64_t seed = 0;              // of all random numbers
+  std::filesystem::path data = {};     // directory of an IDX set; empty: Fashion-MNIST
+  std::filesystem::path out = {};      // directory of all lessons' results; by default Gradus' out/
+  bool show = false;                   // open the figures at the end
+  bool resume = false;                 // go on from the last checkpoint
+  std::filesystem::path weights = {};  // directory of saved weights; empty: the lesson's own choice
 };
 
 // What a lesson says of itself.
 struct About {
   std::string name;  // of its directory: "13_vae"
   std::string title = {};
-  int epochs = 0;        // by default; 0 where nothing is trained in epochs
-  int quick_epochs = 0;  // with --quick
+  int epochs = 0;            // by default; 0 where nothing is trained in epochs
+  int quick_epochs = 0;      // with --quick
+  std::string weights = {};  // what --weights DIR is for; empty where there is no such option
 };
 
 // What a number should be: within `tolerance` of `value`.

@@ -1,32 +1,59 @@
 "use strict";
 // The page's side of web/interface.cpp: lesson 13's C++, called with arrays of numbers.
 
-// What the page is made of: base64 in elements that no browser runs.
-function bytesOf(id) {
-  const text = atob(document.getElementById(id).textContent.trim());
-  return Uint8Array.from(text, (letter) => letter.charCodeAt(0));
-}
+// ---- What the page holds -----------------------------------------------------------------------
 
-async function unzip(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-// Two grey levels in a byte, the first in its lower half -> numbers from 0 to 1.
-function unpackPixels(bytes, count, levels) {
-  const pixels = new Float32Array(count);
-  for (let i = 0; i < count; ++i) {
-    const level = i % 2 === 0 ? bytes[i >> 1] & 15 : bytes[i >> 1] >> 4;
-    pixels[i] = Math.fround(level / (levels - 1));
+// Calls f, which unpacks a part of the page. Where it cannot, the file is damaged.
+async function unpacked(part, f) {
+  try {
+    return await f();
+  } catch (error) {
+    throw new Error(`This file is damaged: its part '${part}' cannot be unpacked. ` +
+      `Make it anew: ./learn 21. (${error.message})`);
   }
-  return pixels;
+}
+
+// The text of an element that no browser runs.
+function textOfElement(id) {
+  const element = document.getElementById(id);
+  if (!element) throw new Error("it is not there");
+  return element.textContent;
+}
+
+// Base64 of gzip -> bytes.
+async function unzip(text) {
+  const bytes = Uint8Array.from(atob(text.trim()), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  try {
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  } catch {  // "Failed to fetch", in Chromium
+    throw new Error("it is not what was packed");
+  }
+}
+
+function requireBytes(bytes, count) {
+  if (bytes.length !== count) throw new Error(`it has ${bytes.length} bytes, not ${count}`);
+}
+
+// Two numbers of four bits in a byte, the first in its lower half: each a pixel's grey level less
+// that of the pixel above it, modulo `levels` -> pixels from 0 to 1.
+function unpackPixels(bytes, images, { width, height, levels }) {
+  const pixels = width * height;
+  const count = images * pixels;
+  requireBytes(bytes, Math.ceil(count / 2));
+  const all = new Uint8Array(count);
+  for (let i = 0; i < count; ++i) {
+    const difference = i % 2 === 0 ? bytes[i >> 1] & 15 : bytes[i >> 1] >> 4;
+    const above = i % pixels < width ? 0 : all[i - width];
+    all[i] = (above + difference) % levels;
+  }
+  return Float32Array.from(all, (level) => Math.fround(level / (levels - 1)));
 }
 
 // All lower bytes, then all upper ones, and a scale for each parameter -> weights.
-function unpackWeights(bytes, sizes, scales) {
+function unpackWeights(bytes, { sizes, scales }) {
   const count = sizes.reduce((sum, size) => sum + size, 0);
-  if (bytes.length !== 2 * count)
-    throw new Error(`The page's weights are damaged: ${bytes.length} bytes, not ${2 * count}.`);
+  requireBytes(bytes, 2 * count);
   const weights = new Float32Array(count);
   let at = 0;
   sizes.forEach((size, parameter) => {
@@ -37,6 +64,26 @@ function unpackWeights(bytes, sizes, scales) {
   });
   return weights;
 }
+
+// Everything that the page holds, unpacked. `textOf` gives the text of an element; a part without
+// one, or with another one than was packed, is named in the Error.
+async function loadPage(textOf = textOfElement) {
+  const facts = await unpacked("facts", () => JSON.parse(textOf("facts")));
+  const data = { facts, pixels: facts.width * facts.height, weights: {} };
+  data.wasm = await unpacked("wasm", () => unzip(textOf("wasm")));
+  const all = await unpacked("images", async () =>
+    unpackPixels(await unzip(textOf("images")), facts.train + facts.test, facts));
+  data.train = all.subarray(0, facts.train * data.pixels);
+  data.test = all.subarray(facts.train * data.pixels);
+  for (const name of ["map", "twenty"]) {
+    const part = `weights-${name}`;
+    data.weights[name] = await unpacked(part, async () =>
+      unpackWeights(await unzip(textOf(part)), facts.models[name]));
+  }
+  return data;
+}
+
+// ---- The program -------------------------------------------------------------------------------
 
 // One instance of the C++ program. After an Error that the C++ has thrown it must not be used any
 // more: nothing was unwound.
@@ -112,7 +159,8 @@ class Vae {
     const address = engine.calls.vae_new(pixels, hidden, latents);
     const size = engine.calls.vae_size(address);
     if (size !== weights.length)
-      throw new Error(`A model of ${size} weights was given ${weights.length}.`);
+      throw new Error("This file is damaged: its part 'facts' does not fit its weights. Make it " +
+        `anew: ./learn 21. (A model of ${size} weights was given ${weights.length}.)`);
     engine.with(({ put }) => engine.calls.vae_set(address, put(weights)));
     return new Vae(engine, address, pixels, latents);
   }
@@ -184,8 +232,7 @@ class Vae {
 // A training from scratch inside an engine, step by step.
 class Trainer {
   constructor(engine, images, pixels, hidden, latents, seed) {
-    this.engine = engine;
-    this.steps = 0;
+    Object.assign(this, { engine, seed, steps: 0 });
     this.address = engine.with(({ put }) =>
       engine.calls.trainer_new(images.length / pixels, pixels, put(images), hidden, latents, seed));
     this.stepsAnEpoch = engine.calls.trainer_steps_an_epoch(this.address);
@@ -230,23 +277,6 @@ function logSumExp(x) {
   let sum = 0;
   for (const value of x) sum += Math.exp(value - largest);
   return largest + Math.log(sum);
-}
-
-// Everything that the page holds, unpacked.
-async function loadPage() {
-  const facts = JSON.parse(document.getElementById("facts").textContent);
-  const pixels = facts.width * facts.height;
-  const wasm = await unzip(bytesOf("wasm"));
-  const packed = await unzip(bytesOf("images"));
-  const all = unpackPixels(packed, (facts.train + facts.test) * pixels, facts.levels);
-  const data = { facts, pixels, wasm, weights: {} };
-  data.train = all.subarray(0, facts.train * pixels);
-  data.test = all.subarray(facts.train * pixels);
-  for (const name of ["map", "twenty"]) {
-    const { sizes, scales } = facts.models[name];
-    data.weights[name] = unpackWeights(await unzip(bytesOf(`weights-${name}`)), sizes, scales);
-  }
-  return data;
 }
 
 // A new engine with both models.
