@@ -1,5 +1,8 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
+#include <limits>
 #include <numbers>
 #include <string>
 #include <vector>
@@ -11,12 +14,18 @@
 #include "lessons/15_evidence/model.hpp"
 #include "lessons/21_explorer/model.hpp"
 #include "lessons/21_explorer/packing.hpp"
+#include "nn/serialization.hpp"
+#include "tensor/elementwise.hpp"
 #include "tensor/error.hpp"
+#include "tensor/layout.hpp"
 #include "tensor/random.hpp"
+#include "tests/lessons/support.hpp"
 
 namespace gradus::lesson21 {
 namespace {
 
+namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
@@ -53,12 +62,24 @@ TEST(Explorer, WholeNumbersArePackedLowerBytesFirst) {
   EXPECT_EQ(pack_whole({0x0102, -1}), std::string("\x02\xff\x01\xff"));
 }
 
-// Levels 0, 15, 5 (5/15) and 1 (0.05 * 15 = 0.75), two in a byte.
-TEST(Explorer, PixelsArePackedInHalvesOfBytes) {
+// Levels 0, 15, 5 (5/15) and 1 (0.05 * 15 = 0.75), two in a byte: in an image of one row as they
+// are. In one of two columns the second row is less the first: 5 - 0 and 1 - 15 = -14 = 2 - 16.
+TEST(Explorer, PixelsArePackedLessThoseAbove) {
   const Tensor<float> x({1, 4}, {0, 1, 1.0f / 3, 0.05f});
-  EXPECT_EQ(pack_pixels(x), "\xf0\x15");
+  EXPECT_EQ(pack_pixels(x, 4), "\xf0\x15");
+  EXPECT_EQ(pack_pixels(x, 2), "\xf0\x25");
   EXPECT_NEAR(round_pixels(x)(0, 3), 1.0 / 15, 1e-7);
 }
+
+// The first row of an image is not less the last one of the image before.
+TEST(Explorer, PixelsOfTwoImagesArePackedApart) {
+  const Tensor<float> x({2, 2}, {1, 1, 1, 1});
+  EXPECT_EQ(pack_pixels(x, 2), "\xff\xff");
+  EXPECT_EQ(pack_pixels(x, 1), std::string("\x0f\x0f"));
+}
+
+// The check value of CRC-32 (RFC 1952's polynomial).
+TEST(Explorer, TheChecksumIsThatOfGzip) { EXPECT_EQ(crc32_of("123456789"), 0xcbf43926u); }
 
 TEST(Explorer, AWeightMovesByHalfAStepAtMost) {
   Parameter<double> p("p", Tensor<double>({4}, {0.5, -0.3, 1e-6, 0.1234}));
@@ -84,6 +105,67 @@ TEST(Explorer, AMarkMustStandInThePageOnce) {
               ThrowsMessage<Error>(HasSubstr("'@X@' must stand there once")));
   page = "@X@ @X@";
   EXPECT_THROW(fill_in(page, "@X@", "y"), Error);
+}
+
+// ---- Weights from files ------------------------------------------------------------------------
+
+class ExplorerWeights : public kit::Kit {
+ protected:
+  // Writes a model's weights and returns the file.
+  fs::path write(Index pixels, Index latents, float first = 0.5f) {
+    Rng rng(1);
+    Vae<float> vae(pixels, 4, latents, rng);
+    Tensor<float> weight = vae.parameters().front()->value();
+    *weight.mutable_data() = first;
+    vae.parameters().front()->set_value(weight);
+    const fs::path path = directory_ / "vae.safetensors";
+    nn::save_file(vae.parameters(), path);
+    return path;
+  }
+
+  // What a model of 3 pixels and 2 latents says of a file; empty where it takes it.
+  std::string problem_of(const fs::path& path) {
+    Rng rng(2);
+    Vae<float> vae(3, 4, 2, rng);
+    const Tensor<float> before = vae.parameters().front()->value();
+    try {
+      load_weights(vae.parameters(), path);
+    } catch (const Error& error) {
+      EXPECT_EQ(vae.parameters().front()->value()(0, 0), before(0, 0));
+      return error.what();
+    }
+    EXPECT_EQ(vae.parameters().front()->value()(0, 0), 0.5f);
+    return "";
+  }
+};
+
+TEST_F(ExplorerWeights, OfThisModelAreTaken) { EXPECT_EQ(problem_of(write(3, 2)), ""); }
+
+TEST_F(ExplorerWeights, OfOtherShapesAreNamedWithBoth) {
+  EXPECT_THAT(problem_of(write(5, 2)),
+              AllOf(HasSubstr("vae.safetensors"), HasSubstr("'encoder.weight'"),
+                    HasSubstr("(4, 5)"), HasSubstr("(4, 3)")));
+  EXPECT_THAT(problem_of(write(3, 20)),
+              AllOf(HasSubstr("vae.safetensors"), HasSubstr("'to_mean.weight'"),
+                    HasSubstr("(20, 4)"), HasSubstr("(2, 4)")));
+}
+
+TEST_F(ExplorerWeights, ThatAreDamagedAreNamed) {
+  const fs::path path = write(3, 2);
+  const auto size = fs::file_size(path);
+  fs::resize_file(path, size - 4);
+  EXPECT_THAT(problem_of(path), AllOf(HasSubstr("vae.safetensors"), HasSubstr("bytes")));
+  fs::resize_file(path, 0);
+  EXPECT_THAT(problem_of(path), AllOf(HasSubstr("vae.safetensors"), HasSubstr("truncated")));
+  fs::remove(path);
+  EXPECT_THAT(problem_of(path), HasSubstr("vae.safetensors is not there"));
+}
+
+TEST_F(ExplorerWeights, ThatAreNoNumbersAreNamed) {
+  const fs::path path = write(3, 2, std::numeric_limits<float>::quiet_NaN());
+  EXPECT_THAT(problem_of(path), HasSubstr("'encoder.weight' holds nan"));
+  write(3, 2, -std::numeric_limits<float>::infinity());
+  EXPECT_THAT(problem_of(path), HasSubstr("holds -inf"));
 }
 
 // ---- Two latents -------------------------------------------------------------------------------
@@ -112,6 +194,61 @@ TEST(Explorer, LnPOfXIsThatOfAFineGrid) {
   const Grid fine{8, 400};
   const double expected = lesson15::log_evidence(at.vae, at.x, fine).item();
   EXPECT_NEAR(evidence_of(at.vae, at.x, {8, 60}).log_evidence, expected, 1e-4);
+}
+
+// A decoder whose logits are a z_1 at n pixels and a z_2 at n others. For an image that is p
+// everywhere, ln p(x, z) is a sum of one term for each z_k, n (p a z_k - ln(1 + e^(a z_k))) - z_k^2
+// / 2, and ln p(x) one of two integrals. Its top is where sigmoid(a z_k) is p, and with n = 200 and
+// a = 8 the posterior is 0.02 wide: a fifth of a cell of the grid.
+struct Narrow {
+  static constexpr Index kPixels = 400;
+  static constexpr double kSlope = 8;
+
+  Rng rng{1};
+  Vae<float> vae{kPixels, 4, 2, rng};
+  double share;
+  Tensor<float> x;
+
+  explicit Narrow(double share)
+      : share(share), x(full<float>({1, kPixels}, static_cast<float>(share))) {
+    const nn::Parameters<float> theta = vae.theta();
+    // Hidden units max(z_1, 0), max(-z_1, 0), max(z_2, 0), max(-z_2, 0).
+    theta[0]->set_value(Tensor<float>({4, 2}, {1, 0, -1, 0, 0, 1, 0, -1}));
+    theta[1]->set_value(Tensor<float>({4}));
+    Tensor<float> to_logits({kPixels, 4});
+    for (Index d = 0; d < kPixels; ++d) {
+      const Index k = d < kPixels / 2 ? 0 : 2;
+      to_logits.mutable_data()[4 * d + k] = kSlope;
+      to_logits.mutable_data()[4 * d + k + 1] = -kSlope;
+    }
+    theta[2]->set_value(to_logits);
+    theta[3]->set_value(Tensor<float>({kPixels}));
+  }
+
+  double log_evidence() const {
+    constexpr int kPoints = 60000;
+    const double step = 6.0 / kPoints;
+    double integral = 0;
+    for (int i = 0; i < kPoints; ++i) {
+      const double z = -3 + step * (i + 0.5);
+      const double of_pixels = share * kSlope * z - std::log1p(std::exp(kSlope * z));
+      integral += step * std::exp(kPixels / 2 * of_pixels - z * z / 2);
+    }
+    return 2 * std::log(integral / std::sqrt(2 * std::numbers::pi));
+  }
+};
+
+// In the middle of a cell, on an edge and beside one.
+TEST(Explorer, ANarrowPosteriorIsNotMissed) {
+  for (double share : {0.7, 0.5, 0.55, 0.48}) {
+    const Narrow at(share);
+    for (Index side : {60, 61, 72}) {
+      const Evidence evidence = evidence_of(at.vae, at.x, {3, side});
+      EXPECT_NEAR(evidence.log_evidence, at.log_evidence(), 0.006) << share << ", " << side;
+      const double top = std::log(share / (1 - share)) / Narrow::kSlope;
+      for (int k = 0; k < 2; ++k) EXPECT_NEAR(evidence.mean[k], top, 0.002) << share;
+    }
+  }
 }
 
 // A decoder that looks at nothing: the posterior is the prior.
@@ -154,6 +291,49 @@ TEST(Explorer, TheAggregatePosteriorIsTheMeanOfClouds) {
   double total = 0;
   for (double p : density) total += p * grid.step() * grid.step();
   EXPECT_NEAR(total, 1, 1e-6);
+}
+
+// Where a density is a twentieth of the prior's, all is a hole; where it is the prior's, nothing.
+TEST(Explorer, AHoleIsWhereLittleOfThePriorIs) {
+  const Grid grid{6, 120};
+  const auto prior_times = [&](double factor) {
+    std::vector<double> density;
+    for (Index p = 0; p < grid.size(); ++p) {
+      const double r2 = std::pow(grid.at(p / grid.side), 2) + std::pow(grid.at(p % grid.side), 2);
+      density.push_back(factor * std::exp(-r2 / 2) / (2 * std::numbers::pi));
+    }
+    return density;
+  };
+  EXPECT_NEAR(prior_in_holes(prior_times(0.05), grid), 1, 1e-6);
+  EXPECT_EQ(prior_in_holes(prior_times(0.11), grid), 0);
+  std::vector<double> right = prior_times(1);
+  std::fill(right.begin(), right.begin() + grid.size() / 2, 0.0);  // z_1 < 0
+  EXPECT_NEAR(prior_in_holes(right, grid), 0.5, 1e-6);
+}
+
+// Without weights the code is the biases for every image: m = 0.6 and s^2 = e^-1 have the KL
+// (0.36 + e^-1 - 1 + 1) / 2, m = 0 and s^2 = 1 none.
+TEST(Explorer, TheKlOfALatentIsThatOfANormal) {
+  Somewhere at;
+  for (Parameter<float>* p : at.vae.phi()) p->set_value(Tensor<float>(p->shape()));
+  const nn::Parameters<float> phi = at.vae.phi();
+  phi[3]->set_value(Tensor<float>({2}, {0.6f, 0}));
+  phi[5]->set_value(Tensor<float>({2}, {-1, 0}));
+  const Tensor<float> kl = kl_of_latents(at.vae, concatenate(std::vector{at.x, at.x}));
+  EXPECT_EQ(kl.shape(), (Shape{2}));
+  EXPECT_NEAR(kl(0), 0.5 * (0.36 + std::exp(-1)), 1e-6);
+  EXPECT_EQ(kl(1), 0);
+}
+
+TEST(Explorer, AQuantileHasItsShareBelow) {
+  std::vector<double> numbers;
+  for (int i = 0; i < 100; ++i) numbers.push_back((i * 37) % 100);  // 0 to 99, in another order
+  EXPECT_EQ(quantile(numbers, 0.01), 1);
+  EXPECT_EQ(quantile(numbers, 0.5), 50);
+  EXPECT_EQ(quantile(numbers, 0.99), 99);
+  EXPECT_EQ(quantile(numbers, 1), 99);
+  EXPECT_EQ(quantile({3}, 0), 3);
+  EXPECT_THROW(quantile({}, 0.5), Error);
 }
 
 TEST(Explorer, TheNearestImageIsTheNearest) {

@@ -135,6 +135,21 @@ TEST_F(KitOptions, OfTrainingHaveNoEffectOnALessonThatDoesNotTrain) {
               HasSubstr("Nothing is trained in epochs here"));
 }
 
+TEST_F(KitOptions, WeightsAreForALessonThatTakesThem) {
+  const About about = {.name = "13_test", .title = "A test", .weights = "Directory of a model's"};
+  EXPECT_THAT(run(about, {"--help"}, [](Lesson&) {}).out,
+              HasSubstr("--weights DIR           Directory of a model's"));
+  const auto outcome = run(about, {"--weights", directory_.string()}, [&](Lesson& lesson) {
+    EXPECT_EQ(lesson.options().weights, directory_);
+  });
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  const auto body = [](Lesson&) { ADD_FAILURE() << "the lesson ran"; };
+  EXPECT_THAT(run(about, {"--weights", "/no/such"}, body).err, HasSubstr("/no/such"));
+  const auto other = run({"--weights", directory_.string()}, body);
+  EXPECT_EQ(other.status, 2);
+  EXPECT_THAT(other.err, HasSubstr("--weights"));
+}
+
 TEST_F(KitOptions, DataForALessonWithoutImagesIsSaidToHaveNoEffect) {
   const auto outcome = run({"--data", directory_.string()}, [](Lesson&) {});
   EXPECT_THAT(outcome.out, HasSubstr("--data had no effect"));
@@ -401,8 +416,8 @@ TEST_F(KitInterrupt, EndsTheProgramTheSecondTime) {
     std::raise(SIGINT);
     std::raise(SIGINT);
   };
-  // In a program of its own: under the thread sanitizer the copy that a fork makes of this one, with
-  // the threads of earlier tests, did not get the second signal.
+  // In a program of its own: under the thread sanitizer the copy that a fork makes of this one,
+  // with the threads of earlier tests, did not get the second signal.
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(run_aloud({"13_test", "A test", 10, 3}, {}, twice), ::testing::ExitedWithCode(130),
               "Ctrl-C again ends now");

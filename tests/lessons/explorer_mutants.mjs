@@ -1,0 +1,34 @@
+// Copies of lesson 21's page with one thing broken in each, which its checks must find:
+//     node tests/lessons/explorer_mutants.mjs explorer.html DIRECTORY
+import { readFileSync, writeFileSync } from "node:fs";
+import { gunzipSync, gzipSync } from "node:zlib";
+
+const [source, directory] = process.argv.slice(2);
+const page = readFileSync(source, "utf8");
+
+// What must stand in the page once, and what stands there instead.
+const controls = {
+  "dragging does nothing": ["if (pressed) moveTo(...zAt(event));", ""],
+  "an arrow goes the wrong way": ["moveTo(page.z[0] + size * step[0]", "moveTo(page.z[0] - size * step[0]"],
+  "circles are too large": ["const radius = this.x(r) - this.x(0);",
+    "const radius = 1.5 * (this.x(r) - this.x(0));"],
+  "an autoencoder is a VAE": ["if (isAutoencoder) this.engine.calls.trainer_step_autoencoder(this.address, to);\n      else ", ""],
+  "erasing draws": ["$(\"own-erase\").checked ? 0 :", ""],
+};
+
+function write(name, html) {
+  writeFileSync(`${directory}/${name.replaceAll(" ", "_")}.html`, html);
+}
+
+for (const [name, [from, to]] of Object.entries(controls)) {
+  const parts = page.split(from);
+  if (parts.length !== 2) throw new Error(`"${from}" stands in the page ${parts.length - 1} times`);
+  write(name, parts.join(to));
+}
+
+// The lowest bit of one weight in the packed data: of the encoder, at a pixel in the corner, which
+// is black in every picture.
+const [packed] = page.match(/(?<=id="weights-map">)[^<]*/);
+const bytes = gunzipSync(Buffer.from(packed, "base64"));
+bytes[0] ^= 1;
+write("one weight is another", page.replace(packed, gzipSync(bytes).toString("base64")));
