@@ -85,7 +85,7 @@ void find_weights(kit::Lesson& lesson, PageModel& model, const std::string& file
   const fs::path asked = lesson.options().weights;
   if (!asked.empty()) {
     load_weights(model.vae.parameters(), asked / file);
-    model.source = (asked / file).string();
+    model.source = file + " of --weights";
     return;
   }
   const fs::path path = lesson.directory().parent_path() / "13_vae" / file;

@@ -12,7 +12,7 @@ const controls = {
   "an arrow goes the wrong way": ["moveTo(page.z[0] + size * step[0]", "moveTo(page.z[0] - size * step[0]"],
   "circles are too large": ["const radius = this.x(r) - this.x(0);",
     "const radius = 1.5 * (this.x(r) - this.x(0));"],
-  "an autoencoder is a VAE": ["if (isAutoencoder) this.engine.calls.trainer_step_autoencoder(this.address, to);\n      else ", ""],
+  "an autoencoder is a VAE": ["if (isAutoencoder) this.engine", "if (false) this.engine"],
   "erasing draws": ["$(\"own-erase\").checked ? 0 :", ""],
 };
 
@@ -32,3 +32,9 @@ const [packed] = page.match(/(?<=id="weights-map">)[^<]*/);
 const bytes = gunzipSync(Buffer.from(packed, "base64"));
 bytes[0] ^= 1;
 write("one weight is another", page.replace(packed, gzipSync(bytes).toString("base64")));
+
+// One letter of what is packed: the page cannot start, and says so.
+const middle = packed.length >> 1;
+const letter = packed[middle] === "A" ? "B" : "A";
+write("one letter is another",
+  page.replace(packed, packed.slice(0, middle) + letter + packed.slice(middle + 1)));

@@ -138,7 +138,7 @@ TEST_F(KitOptions, OfTrainingHaveNoEffectOnALessonThatDoesNotTrain) {
 TEST_F(KitOptions, WeightsAreForALessonThatTakesThem) {
   const About about = {.name = "13_test", .title = "A test", .weights = "Directory of a model's"};
   EXPECT_THAT(run(about, {"--help"}, [](Lesson&) {}).out,
-              HasSubstr("--weights DIR           Directory of a model's"));
+              HasSubstr("--weights DIR         Directory of a model's"));
   const auto outcome = run(about, {"--weights", directory_.string()}, [&](Lesson& lesson) {
     EXPECT_EQ(lesson.options().weights, directory_);
   });

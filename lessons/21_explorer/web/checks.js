@@ -251,14 +251,16 @@ async function key(id, name) {
   await settle();
 }
 
-// The pointer at a place of an element, in pixels of the screen from its corner.
-async function pointer(type, id, [x, y]) {
+// The pointer, or the mouse, at a place of an element, in pixels of the screen from its corner.
+async function pointer(type, id, place, Type = PointerEvent) {
   const box = byId(id).getBoundingClientRect();
-  const at = { clientX: box.left + x, clientY: box.top + y, button: 0, buttons: 1, pointerId: 1,
+  const at = { clientX: box.left + place[0], clientY: box.top + place[1], button: 0, buttons: 1,
     bubbles: true, cancelable: true };
-  byId(id).dispatchEvent(new PointerEvent(type, at));
+  byId(id).dispatchEvent(new Type(type, at));
   await settle();
 }
+
+const mouse = (type, id, place) => pointer(type, id, place, MouseEvent);
 
 // A picture's pixels, as numbers to 255, from a canvas with several side by side.
 function pixelsOf(id, number, { width, height }) {
@@ -337,6 +339,12 @@ async function checkMap(checks, page) {
   await pointer("pointerdown", "map", place(...empty));
   await pointer("pointerup", "map", place(...empty));
   checks.that("one far from all marks chooses none", page.chosen === lone);
+  const other = (lone + 1) % page.data.facts.test;
+  await change("z1", page.codes.means[2 * other], "input");
+  await change("z2", page.codes.means[2 * other + 1], "input");
+  const nearest = nearestMark(page.z);
+  await key("map", "Enter");
+  checks.that("Enter chooses the nearest mark's", page.chosen === nearest && nearest !== lone);
 }
 
 // The mark that has the most room around it, and the place of the map that is farthest from all.
@@ -417,6 +425,7 @@ async function checkTrainingControls(checks, page) {
   await checkSteps(checks, page, "steps with β = 4 are such", 4, false);
   await change("beta", "1");
   await click("autoencoder");
+  checks.that("for an autoencoder there is no β", byId("beta").disabled);
   await checkSteps(checks, page, "an autoencoder's are its own", 1, true);
   await click("autoencoder");
   const { seed } = page.training.trainer;
@@ -455,6 +464,11 @@ async function checkChoice(checks, page) {
   checks.atMost("the chosen picture is shown", largestDifference(
     pixelsOf("chosen-image", 0, page.data.facts), image.map((value) => 255 * value)), 1);
 
+  const { width } = byId("strip").getBoundingClientRect();
+  const inStrip = byId("strip").width / page.data.facts.width;
+  await mouse("click", "strip", [((3 + 0.5) * width) / inStrip, 2]);
+  checks.that("a click on a strip of pictures chooses one", page.chosen === 3);
+
   const { logVars } = page.map.encode(image);
   const radii = ellipses.map(([, , a, b]) => [a, b]);
   const shape = Math.exp((logVars[0] - logVars[1]) / 2);
@@ -467,6 +481,10 @@ async function checkChoice(checks, page) {
 async function checkPath(checks, page) {
   const { data } = page;
   const image = (i) => data.test.subarray(i * data.pixels, (i + 1) * data.pixels);
+  await change("chosen", "9");
+  await changes(checks, "the path begins at the chosen picture", "path-codes", () => click("from-take"));
+  await changes(checks, "and ends there", "path-codes", () => click("to-take"));
+  checks.that("by its number", byId("from").value === "9" && byId("to").value === "9");
   const halfway = (a, b) => a.map((value, i) => (value + b[i]) / 2);
   const inCanvas = (values) => values.map((value) => 255 * value);
   const middle = (id) => pixelsOf(id, 4, data.facts);
