@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Opens the page of lesson 21 in Chromium and reads what its own checks say; then, in copies, breaks
-# a weight and some controls, to see the checks fail. Where the compiler is there, it also builds the
-# page's program anew and compares what that computes.
+# Opens the page of lesson 21 in Chromium and reads what its own checks say; in copies a weight or a
+# control is broken, to see the checks fail. Where the compiler is there, it also builds the page's
+# program anew and compares what that computes.
 #     tests/lessons/explorer.sh build/release/lessons/21_explorer
 set -euo pipefail
 program=$(realpath "$1")
@@ -14,8 +14,8 @@ page=$work/21_explorer/explorer.html
 mkdir "$work/broken"
 node tests/lessons/explorer_mutants.mjs "$page" "$work/broken"
 
-# Writes what the checks of NAME.html say to NAME.said. --dump-dom prints the page once it is loaded:
-# its checks hold that up until they are done.
+# Writes what the checks of NAME.html say to NAME.said. --dump-dom prints the page once it is
+# loaded: its checks hold that up until they are done.
 check() {
   timeout 180 chromium --headless --no-sandbox --disable-gpu --user-data-dir="${1%.html}.profile" \
     --dump-dom "file://$1#test" 2>/dev/null |

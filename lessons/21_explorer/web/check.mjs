@@ -16,7 +16,8 @@ function element(id) {
 globalThis.document = { getElementById: element };
 
 const folder = new URL(".", import.meta.url);
-const scripts = ["engine.js", "checks.js"].map((name) => readFileSync(new URL(name, folder), "utf8"));
+const scripts = ["engine.js", "checks.js"].map(
+  (name) => readFileSync(new URL(name, folder), "utf8"));
 const run = vm.runInThisContext(`${scripts.join("\n").replaceAll('"use strict";', "")}
 (async (otherWasm) => {
   const data = await loadPage();

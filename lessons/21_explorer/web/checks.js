@@ -149,7 +149,9 @@ function checkMany(checks, data, engine, vae) {
   const most = density.reduce((a, b) => Math.max(a, b), 0);
   checks.atMost("q(z), of its largest", largestDifference(some, holes.aggregate) / most, 1e-4);
   const distance = engine.nearest(data.test.subarray(0, data.pixels), data.train);
+  const ofItself = engine.nearest(data.train.subarray(0, data.pixels), data.train);
   checks.atMost("distance of the nearest picture", Math.abs(distance - nearest.of_first), 1e-6);
+  checks.that("which for one of them is 0", ofItself === 0);
 }
 
 // The same seed, so the same weights and draws: the first loss agrees closely, later ones as far as
@@ -206,8 +208,8 @@ async function checkDamage(checks) {
   const shorter = (text) => text.slice(0, -40);
   const cases = [["one letter of", "wasm", letter], ["one letter of", "images", letter],
     ["one letter of", "weights-map", letter], ["one letter of", "weights-twenty", letter],
-    ["no base64 in", "wasm", other], ["an end missing in", "images", shorter], ["no", "wasm", () => ""],
-    ["a letter too many in", "facts", (text) => `${text}#`]];
+    ["no base64 in", "wasm", other], ["an end missing in", "images", shorter],
+    ["no", "wasm", () => ""], ["a letter too many in", "facts", (text) => `${text}#`]];
   for (const [what, part, damage] of cases) {
     let said = "";
     try {
@@ -247,7 +249,8 @@ async function click(id) {
 }
 
 async function key(id, name) {
-  byId(id).dispatchEvent(new KeyboardEvent("keydown", { key: name, cancelable: true, bubbles: true }));
+  const pressed = { key: name, cancelable: true, bubbles: true };
+  byId(id).dispatchEvent(new KeyboardEvent("keydown", pressed));
   await settle();
 }
 
@@ -374,7 +377,8 @@ function lonePlaces(page) {
 
 async function checkLayers(checks, page) {
   for (const layer of ["aggregate", "holes", "posterior", "none", "images"])
-    await changes(checks, `the map's background becomes: ${layer}`, "map", () => change("layer", layer));
+    await changes(checks, `the map's background becomes: ${layer}`, "map",
+      () => change("layer", layer));
   await changes(checks, "marks go", "map", () => click("show-marks"));
   await changes(checks, "marks come", "map", () => click("show-marks"));
   const told = page.data.facts.reference.holes;
@@ -397,7 +401,8 @@ async function checkTrainingControls(checks, page) {
   const loss = ({ reconstruction, kl }) => kl - reconstruction;
   await change("beta", "1");
   await click("train-reset");
-  await changes(checks, "a step of training moves the codes", "train-map", () => click("train-step"));
+  await changes(checks, "a step of training moves the codes", "train-map",
+    () => click("train-step"));
   checks.that("and is one", steps().length === 1 && last().kl > 0);
 
   await click("train-start");
@@ -482,7 +487,8 @@ async function checkPath(checks, page) {
   const { data } = page;
   const image = (i) => data.test.subarray(i * data.pixels, (i + 1) * data.pixels);
   await change("chosen", "9");
-  await changes(checks, "the path begins at the chosen picture", "path-codes", () => click("from-take"));
+  await changes(checks, "the path begins at the chosen picture", "path-codes",
+    () => click("from-take"));
   await changes(checks, "and ends there", "path-codes", () => click("to-take"));
   checks.that("by its number", byId("from").value === "9" && byId("to").value === "9");
   const halfway = (a, b) => a.map((value, i) => (value + b[i]) / 2);
@@ -511,14 +517,16 @@ async function checkTwenty(checks, page) {
   await changes(checks, "all to 0", "twenty-image", () => click("to-zero"));
   const sliders = [...byId("latents").querySelectorAll("input")];
   const latentOf = (slider) => Number(slider.id.split("-")[1]);
-  await changes(checks, "a slider of twenty", "twenty-image", () => change(sliders[0].id, "2", "input"));
+  await changes(checks, "a slider of twenty", "twenty-image",
+    () => change(sliders[0].id, "2", "input"));
   checks.that("is its latent's number", page.z20[latentOf(sliders[0])] === 2);
 
   const told = page.data.facts.reference.latents;
   const shown = sliders.map((slider) => page.kl[latentOf(slider)]);
   checks.atMost("KL of the latents", largestDifference(page.kl, told.kl), 1e-4);
   checks.that("sliders are ordered by KL", shown.every((v, i) => i === 0 || v <= shown[i - 1]));
-  checks.that("the dead ones are marked", byId("latents").querySelectorAll(".dead").length === told.dead);
+  const dead = byId("latents").querySelectorAll(".dead").length;
+  checks.that("the dead ones are marked", dead === told.dead);
 }
 
 // Drawing on one's own picture.
@@ -535,7 +543,8 @@ async function checkOwn(checks, page) {
   checks.that("where it is", pixel(4, row) === 1 && pixel(end, row) === 0);
   await pointer("pointermove", "own", middleOf(end, row));
   checks.that("and where it goes", pixel(end, row) === 1);
-  checks.that("without gaps", Array.from({ length: end - 3 }, (_, i) => pixel(4 + i, row)).every((v) => v === 1));
+  const stroke = page.own.pixels.subarray(row * width + 4, row * width + end + 1);
+  checks.that("without gaps", stroke.every((value) => value === 1));
   await pointer("pointerup", "own", middleOf(end, row));
   await pointer("pointermove", "own", middleOf(4, height - 4));
   checks.that("not after it was let go of", pixel(4, height - 4) === 0);
@@ -552,7 +561,8 @@ async function checkOwn(checks, page) {
   checks.that("a held-out picture is not far from all data", !page.own.isFar);
   const before = page.own.pixels.slice();
   await changes(checks, "light and dark change places", "own", () => click("own-invert"));
-  checks.atMost("in each pixel", largestDifference(page.own.pixels, before.map((v) => 1 - v)), 1e-6);
+  const inverse = before.map((value) => 1 - value);
+  checks.atMost("in each pixel", largestDifference(page.own.pixels, inverse), 1e-6);
   checks.that("which takes it far from all data", page.own.isFar);
   await click("own-invert");
 }
@@ -580,7 +590,8 @@ async function checkFiles(checks, page) {
   const isNow = (expected) =>
     comesTrue(() => largestDifference(page.own.pixels, expected) < 0.02);
   const grey = (x, y) => Math.round(255 * (x + 2 * y) / (width + 2 * height));
-  const cells = Array.from({ length: width * height }, (_, p) => [p % width, Math.floor(p / width)]);
+  const cells = Array.from({ length: width * height },
+    (_, p) => [p % width, Math.floor(p / width)]);
   await loadPicture(width, height, grey);
   checks.that("a picture is loaded", await isNow(cells.map(([x, y]) => grey(x, y) / 255)));
   await loadPicture(width, height, () => 128);

@@ -22,7 +22,9 @@ function textOfElement(id) {
 
 // Base64 of gzip -> bytes.
 async function unzip(text) {
-  const bytes = Uint8Array.from(atob(text.trim()), (letter) => letter.charCodeAt(0));
+  const letters = atob(text.trim());
+  const bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < bytes.length; ++i) bytes[i] = letters.charCodeAt(i);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   try {
     return new Uint8Array(await new Response(stream).arrayBuffer());
@@ -42,12 +44,14 @@ function unpackPixels(bytes, images, { width, height, levels }) {
   const count = images * pixels;
   requireBytes(bytes, Math.ceil(count / 2));
   const all = new Uint8Array(count);
+  const grey = new Float32Array(count);
   for (let i = 0; i < count; ++i) {
     const difference = i % 2 === 0 ? bytes[i >> 1] & 15 : bytes[i >> 1] >> 4;
     const above = i % pixels < width ? 0 : all[i - width];
     all[i] = (above + difference) % levels;
+    grey[i] = all[i] / (levels - 1);
   }
-  return Float32Array.from(all, (level) => Math.fround(level / (levels - 1)));
+  return grey;
 }
 
 // All lower bytes, then all upper ones, and a scale for each parameter -> weights.
@@ -105,6 +109,7 @@ class Engine {
     engine.calls = instance.exports;
     engine.memory = instance.exports.memory;
     engine.broken = false;
+    engine.addresses = new Map();
     instance.exports._initialize();
     return engine;
   }
@@ -140,11 +145,21 @@ class Engine {
     });
   }
 
-  // The mean squared difference of a pixel to the nearest of many images.
+  // The address of many numbers that are asked for again and again: they are copied in once.
+  kept(numbers) {
+    if (!this.addresses.has(numbers)) {
+      const address = this.calls.allocate(4 * numbers.length);
+      new Float32Array(this.memory.buffer, address, numbers.length).set(numbers);
+      this.addresses.set(numbers, address);
+    }
+    return this.addresses.get(numbers);
+  }
+
+  // The mean squared difference of a pixel to the nearest of many images, which are kept.
   nearest(x, images) {
     return this.with(({ put }) => {
       const n = images.length / x.length;
-      return this.calls.nearest(put(x), n, x.length, put(images));
+      return this.calls.nearest(put(x), n, x.length, this.kept(images));
     });
   }
 }
