@@ -9,9 +9,6 @@ const page = readFileSync(source, "utf8");
 // What must stand in the page once, and what stands there instead.
 const controls = {
   "dragging does nothing": ["if (pressed) moveTo(...zAt(event));", ""],
-  "an arrow goes the wrong way": ["moveTo(page.z[0] + size", "moveTo(page.z[0] - size"],
-  "circles are too large": ["const radius = this.x(r) - this.x(0);",
-    "const radius = 1.5 * (this.x(r) - this.x(0));"],
   "an autoencoder is a VAE": ["if (isAutoencoder) this.engine", "if (false) this.engine"],
   "erasing draws": ['$("own-erase").checked ? 0 :', ""],
 };
