@@ -131,9 +131,9 @@ void weigh_grey_images(kit::Lesson& lesson) {
   const TwoPixels grey{0.8, 0.3};
   const double of_grey = grey.log_evidence();
   const double of_draws = mean_log_evidence(grey);
-  lesson.check("grey_log_p", of_grey, "nats", kit::Expected{-1.8165352004, 1e-9});
-  lesson.check("grey_mean_log_p_of_draws", of_draws, "nats", kit::Expected{-1.4311220271, 1e-9});
-  lesson.check("grey_difference", of_draws - of_grey, "nats",
+  lesson.check("two_pixels_grey_log_p", of_grey, "nats", kit::Expected{-1.8165352004, 1e-9});
+  lesson.check("two_pixels_grey_mean_log_p_of_draws", of_draws, "nats", kit::Expected{-1.4311220271, 1e-9});
+  lesson.check("two_pixels_grey_difference", of_draws - of_grey, "nats",
                kit::Expected{mean_kl_between_posteriors(grey), 1e-9});
 }
 

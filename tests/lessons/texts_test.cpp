@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -170,6 +171,16 @@ TEST(Texts, SayOnlyNumbersThatADefaultRunGave) {
       EXPECT_TRUE(std::any_of(known.begin(), known.end(),
                               [&](double value) { return is_rounding_of(number, value); }))
           << lesson.filename() << ": no result is " << number;
+  }
+}
+
+TEST(Texts, NameEachResultOnce) {
+  for (const fs::path& lesson : lessons()) {
+    const Json told = Json::parse(contents(lesson / "results.json"));
+    std::map<std::string, int> times;
+    for (const Json& result : told["results"]) ++times[result["name"]];
+    for (const auto& [name, count] : times)
+      EXPECT_EQ(count, 1) << lesson.filename() << ": " << name;
   }
 }
 
@@ -377,7 +388,7 @@ TEST(Texts, KeepFormulasFromMarkdown) {
           << where << "stars make an emphasis; write \\ast:\n"
           << paragraph;
       EXPECT_FALSE(has_unseen_formula(paragraph))
-          << where << "no formula to GitHub: a blank or ( before the first $, no letter behind the last:\n"
+          << where << "no formula to GitHub: a blank or ( before the first $, no letter behind:\n"
           << paragraph;
       EXPECT_FALSE(std::regex_search(without_code(paragraph), eaten))
           << where << "a backslash that Markdown takes away:\n"
