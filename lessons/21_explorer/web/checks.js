@@ -462,6 +462,11 @@ async function checkChoice(checks, page) {
   checks.that("and is number 1", page.chosen === 1);
   await click("previous");
   checks.that("the one before is number 0", page.chosen === 0);
+  const labels = await callsOf("fillText", "posterior", () => change("chosen", "4"));
+  const context = byId("posterior").getContext("2d");  // its font is still that of the labels
+  const besideAxis = labels.filter(([text, x]) => /^[−0-9]/.test(text) && x < page.plane.left);
+  checks.that("the numbers beside an axis are whole", besideAxis.length > 0 &&
+    besideAxis.every(([text, x]) => context.measureText(text).width <= x));
   const ellipses = await callsOf("ellipse", "posterior", () => change("chosen", "7"));
   checks.that("a number chooses", page.chosen === 7);
   checks.that("the gap is not negative", page.numbers.gap >= 0);

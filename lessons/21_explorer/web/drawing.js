@@ -100,7 +100,7 @@ function asImageData(pixels, width, height) {
 // A square piece of the plane of two latents on a canvas, with room for axes at the left and below.
 class Plane {
   constructor(canvas, centre, end) {
-    Object.assign(this, { canvas, centre, end, left: 34, below: 34, gap: 12 });
+    Object.assign(this, { canvas, centre, end, left: 44, below: 34, gap: 18 });
     const { c, width } = prepare(canvas);
     this.c = c;
     this.size = width - this.left - this.gap;
@@ -145,8 +145,10 @@ class Plane {
     c.fillStyle = colour("soft");
     c.lineWidth = 1;
     c.strokeRect(this.left, this.gap, this.size, this.size);
-    const step = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50].find((s) => this.end / s <= 5) || 100;
-    const digits = step < 0.1 ? 2 : step < 1 ? 1 : 0;
+    const digitsOf = (step) => (step < 0.1 ? 2 : step < 1 ? 1 : 0);
+    const isWide = (s) => this.end / s <= 5 && s * this.scale >= 24 + 8 * digitsOf(s);
+    const step = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50].find(isWide) || 100;
+    const digits = digitsOf(step);
     const ticks = (middle) => {
       const values = [];
       for (let t = Math.ceil((middle - this.end) / step); t * step <= middle + this.end; ++t)
@@ -183,7 +185,7 @@ class Plane {
           c.arc(this.x(0), this.y(0), radius, 0, 2 * Math.PI);
           c.stroke();
         }
-        this.label(`${r}`, this.x(0), this.y(r));
+        if (this.scale >= 18) this.label(`${r}`, this.x(0), this.y(r));  // or they overlap
       }
     });
   }

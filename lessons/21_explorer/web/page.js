@@ -269,6 +269,7 @@ function listenToMap() {
   };
   canvas.style.touchAction = "none";
   canvas.addEventListener("pointerdown", guarded((event) => {
+    if (event.button !== 0) return;
     if (event.isTrusted) canvas.setPointerCapture(event.pointerId);
     pressed = [event.clientX, event.clientY];
     moveTo(...zAt(event));
@@ -868,6 +869,7 @@ function listenToPointer() {
   };
   canvas.style.touchAction = "none";
   canvas.addEventListener("pointerdown", guarded((event) => {
+    if (event.button !== 0) return;
     if (event.isTrusted) canvas.setPointerCapture(event.pointerId);
     last = cellAt(event);
     strokeTo(event);
@@ -905,7 +907,7 @@ function listenToKeys() {
 // A button that makes all pixels anew.
 function listenToButton(id, change) {
   $(id).addEventListener("click", guarded(() => {
-    page.own.name = "";
+    page.own.name = $("own-file").value = "";
     change(page.own.pixels);
     showOwn();
   }));
@@ -920,6 +922,8 @@ function listenToOwn() {
   listenToButton("own-clear", (pixels) => pixels.fill(0));
   listenToButton("own-copy", (pixels) => pixels.set(chosenImage()));
   listenToButton("own-invert", (pixels) => pixels.forEach((value, p) => (pixels[p] = 1 - value)));
+  // The same file may come again.
+  $("own-file").addEventListener("click", () => ($("own-file").value = ""));
   $("own-file").addEventListener("change", guarded(loadFile));
 }
 
