@@ -224,7 +224,7 @@ void show_rounding(kit::Lesson& lesson, const kit::ImageData& data) {
     distances.push_back(apart.distances);
     const bool exact = how.weights == Weights::kByShare;
     const bool large_epsilon = how.epsilon > 1e-6;
-    const auto check = [&](const std::string& what, double value, double most) {
+    const auto check = [&, &name = name](const std::string& what, double value, double most) {
       lesson.check(fmt::format("{}_{}", name, what), value, "",
                    exact ? std::optional(kit::between(0, most)) : std::nullopt);
     };
