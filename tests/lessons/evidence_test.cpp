@@ -99,7 +99,8 @@ TEST(Evidence, GroupsOfDrawsGiveAllBounds) {
   EXPECT_NEAR(bounds_by_groups(log_w, 5)(0), log_mean_exp<double>(log_w).item(), 1e-12);
 }
 
-// z ~ N(0, 1), x | z ~ N(z, 1), x = 1: numbers that were computed elsewhere.
+// z ~ N(0, 1), x | z ~ N(z, 1), x = 1. L_1 = -1/2 ln 2 pi - 1 and ln p(x) = -1/2 ln 4 pi - 1/4; the
+// other bounds are by tests/references/evidence.py.
 TEST(Evidence, TheKnownLadder) {
   const std::vector<double> bounds = PriorAsQ::bounds({1, 2, 5, 50});
   const double expected[] = {-1.9189385332, -1.65347379, -1.55741058, -1.51919852};
